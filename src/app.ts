@@ -1,0 +1,94 @@
+import helmet from '@fastify/helmet'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { recordRefusal } from './features/audit/audit.ts'
+import { auditRoutes } from './features/audit/routes.ts'
+import { admit, principalOf } from './features/authority/admission.ts'
+import { authority } from './features/authority/authority.ts'
+import { judgeCaller } from './features/authority/may.ts'
+import { tenantDirectory } from './features/authority/tenants.ts'
+import { cancelChallengesOf } from './features/challenges/challenges.ts'
+import { challengeRoutes } from './features/challenges/routes.ts'
+import { contactMethodRoutes } from './features/contact-methods/routes.ts'
+import { organizationDefaults } from './features/organization/organization.ts'
+import { organizationRoutes } from './features/organization/routes.ts'
+import { policyRoutes } from './features/policy/routes.ts'
+import { sandboxRoutes } from './features/sandbox/routes.ts'
+import { userRoutes } from './features/users/routes.ts'
+import type { Deps } from './platform/deps.ts'
+import { bearerOf, secure, userIdOf } from './platform/http/auth.ts'
+import { healthRoutes, type Readiness } from './platform/http/health.ts'
+import { describeApi, serveApiDescription, type SignIn } from './platform/http/openapi.ts'
+import { problemPages } from './platform/http/problem-pages.ts'
+import { Problem } from './platform/http/problems.ts'
+import { createServer } from './platform/http/server.ts'
+import type { VerifyToken } from './platform/http/tokens.ts'
+import { AuthorityRefusal } from './platform/refusal.ts'
+import type { Action } from './vocabulary.ts'
+
+export interface AppOptions {
+  verifyToken: VerifyToken
+  /** The database's clock. */
+  clock: () => Date
+  adminTokenMaxSeconds: number
+  sandboxAllowed: boolean
+  trustedProxies: string[]
+  signIn: SignIn | null
+  readiness: Readiness
+  production: boolean
+  leaks?: boolean
+  onUndeclared?: (code: string, route: string) => void
+}
+
+/** The whole HTTP side, ready to listen or to be injected into. Opens nothing. */
+export async function buildApp (deps: Deps, options: AppOptions): Promise<FastifyInstance> {
+  const app = createServer({
+    log: deps.log, uuid: deps.random.uuid, trustedProxies: options.trustedProxies,
+    leaks: options.leaks ?? false, ...(options.onUndeclared && { onUndeclared: options.onUndeclared }),
+    onRefusal: (error, request) => recordIfAuthority(deps, error, request),
+  })
+  await app.register(helmet, {
+    contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ['\'none\''], styleSrc: ['\'self\''], baseUri: ['\'none\''], formAction: ['\'none\''], frameAncestors: ['\'none\''] } },
+    hsts: options.production && { maxAge: 31_536_000 },
+  })
+  await describeApi(app, options.signIn)
+  app.addSchema(Problem)
+  secure(app, authenticator(deps, options))
+
+  const api = app.withTypeProvider<TypeBoxTypeProvider>()
+  await api.register(userRoutes(deps, authority, async (tx) => (await organizationDefaults(tx)).defaultCountry))
+  await api.register(contactMethodRoutes(deps, cancelChallengesOf))
+  await api.register(challengeRoutes(deps))
+  await api.register(organizationRoutes(deps))
+  await api.register(policyRoutes(deps, authority))
+  await api.register(auditRoutes(deps))
+  await api.register(sandboxRoutes(deps, options.sandboxAllowed))
+
+  healthRoutes(app, deps.db, options.readiness)
+  await app.register(problemPages)
+  await serveApiDescription(app, options.signIn)
+  await app.ready()
+  return app
+}
+
+/** Token → caller: verified, in a known tenant, welcome, and judged by the permission that the route declares. */
+function authenticator (deps: Deps, { verifyToken, clock, adminTokenMaxSeconds }: AppOptions) {
+  const tenants = tenantDirectory(deps.db)
+  return async (request: FastifyRequest, action: Action) => {
+    const now = clock()
+    const principal = await principalOf(tenants, await verifyToken(bearerOf(request)), adminTokenMaxSeconds, now)
+    // A hot read looks the person up in its own statement; a reveal is no hot read.
+    const admitsItself = request.routeOptions.config.admitsItself === true && !('reveal' in (request.query as object))
+    const actor = admitsItself ? { ...principal, person: null, requestId: request.id, serverNow: now } : await admit(deps, principal, request.id, now)
+    request.actor = actor // a refusal below is recorded with who it was
+    if (action !== 'challenges.start' && action !== 'challenges.use') judgeCaller(actor, action, userIdOf(request, actor))
+    return actor
+  }
+}
+
+/** Every refusal of authority leaves an audit row, once the caller and their tenant are known. */
+async function recordIfAuthority (deps: Deps, error: Error, { actor }: FastifyRequest): Promise<void> {
+  if (!(error instanceof AuthorityRefusal) || actor === undefined || actor === null) return
+  const { rule } = error.extras
+  await recordRefusal(deps, actor, actor.tenantId, { action: error.action, userId: error.userId, outcome: 'refused', details: { code: error.code, ...(rule !== undefined && { rule }) } })
+}

@@ -1,0 +1,132 @@
+import { Type, type Static } from '@sinclair/typebox'
+import { envSchema } from 'env-schema'
+import type { TrustedIssuer } from './platform/http/tokens.ts'
+
+const text = (description: string) => Type.Optional(Type.String({ minLength: 1, description }))
+const port = (description: string) => Type.Optional(Type.Integer({ minimum: 0, maximum: 65_535, description }))
+
+/** The environment. `docs/configuration.md` is checked against it by a test. */
+export const Environment = Type.Object({
+  NODE_ENV: Type.Optional(Type.String({ description: '`production` refuses everything that is for development only.' })),
+  PORT: port('Where the service listens (3000).'),
+  DEV_ISSUER_PORT: port('Where the development issuer listens (`PORT` + 1).'),
+  DEV_HOST: text('Where both listen outside production (127.0.0.1).'),
+  DATA_DIR: text('Embedded database and development keys (`.data`).'),
+  DATABASE_URL: text('The database as its owner: it migrates, nothing else.'),
+  SERVICE_DATABASE_URL: text('The database as the service\'s own role.'),
+  KEY_RING: text('`version:base64` entries, comma-separated, each secret of 32 bytes. Needed in production.'),
+  ISSUERS: text('Trusted token issuers, as JSON. Needed in production.'),
+  TRUSTED_PROXIES: text('Addresses or CIDR ranges, comma-separated, whose `X-Forwarded-For` is believed.'),
+  SANDBOX: Type.Optional(Type.Unsafe<'allowed' | 'off'>({ type: 'string', enum: ['allowed', 'off'], description: 'Whether sandbox tenants work in production (`off`); always allowed in development.' })),
+  ADMIN_TOKEN_MAX_SECONDS: Type.Optional(Type.Integer({ minimum: 30, maximum: 86_400, description: 'How old a token with an administrator\'s role may be (300 in production, else 3600).' })),
+  LOG_LEVEL: Type.Optional(Type.Unsafe<'debug' | 'info' | 'warn' | 'error'>({ type: 'string', enum: ['debug', 'info', 'warn', 'error'], description: 'Least serious level that is logged (`info`).' })),
+  LATCHKEY_LEAK: Type.Optional(Type.Literal('1', { description: 'Test of the tests: logs request bodies. Refused in production.' })),
+})
+
+export interface Config {
+  production: boolean
+  host: string
+  port: number
+  issuerPort: number
+  dataDirectory: string
+  ownerUrl: string | null
+  serviceUrl: string | null
+  keyRingText: string | null
+  issuers: ConfiguredIssuer[]
+  trustedProxies: string[]
+  sandboxAllowed: boolean
+  adminTokenMaxSeconds: number
+  logLevel: 'debug' | 'info' | 'warn' | 'error'
+  leaks: boolean
+}
+
+/** A trusted issuer, with where Swagger UI may sign in. */
+export interface ConfiguredIssuer extends TrustedIssuer {
+  authorizationUrl?: string
+  tokenUrl?: string
+  swaggerClientId?: string
+}
+
+/** What keeps the service from starting. The message says what to do, and never a value. */
+export class ConfigurationError extends Error {}
+
+/** Reads the environment, the only place that does. Throws with every fault at once, and never prints a value. */
+export function readConfig (environment: NodeJS.ProcessEnv): Config {
+  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''))
+  let read: Static<typeof Environment>
+  try {
+    read = envSchema<Static<typeof Environment>>({ schema: Environment, data: given })
+  } catch (error) {
+    throw new ConfigurationError(`The configuration is not valid: ${(error as Error).message}`)
+  }
+  const production = read.NODE_ENV === 'production'
+  const listen = read.PORT ?? 3000
+  return {
+    production,
+    host: production ? '0.0.0.0' : read.DEV_HOST ?? '127.0.0.1',
+    port: listen,
+    issuerPort: read.DEV_ISSUER_PORT ?? (listen === 0 ? 0 : listen + 1),
+    dataDirectory: read.DATA_DIR ?? '.data',
+    ownerUrl: read.DATABASE_URL ?? null,
+    serviceUrl: read.SERVICE_DATABASE_URL ?? null,
+    keyRingText: read.KEY_RING ?? null,
+    issuers: read.ISSUERS === undefined ? [] : readIssuers(read.ISSUERS),
+    trustedProxies: (read.TRUSTED_PROXIES ?? '').split(',').map((range) => range.trim()).filter(Boolean),
+    sandboxAllowed: !production || read.SANDBOX === 'allowed',
+    adminTokenMaxSeconds: read.ADMIN_TOKEN_MAX_SECONDS ?? (production ? 300 : 3600),
+    logLevel: read.LOG_LEVEL ?? 'info',
+    leaks: read.LATCHKEY_LEAK === '1',
+  }
+}
+
+const asymmetric = ['ES256', 'ES384', 'RS256', 'PS256', 'EdDSA']
+
+function readIssuers (json: string): ConfiguredIssuer[] {
+  const fault = (what: string) => new ConfigurationError(`ISSUERS ${what}`)
+  let list: unknown
+  try {
+    list = JSON.parse(json)
+  } catch {
+    throw fault('is not valid JSON')
+  }
+  if (!Array.isArray(list) || list.length === 0) throw fault('must be a list of issuers')
+  return list.map((entry: Record<string, unknown>, index): ConfiguredIssuer => {
+    const needed = (name: string) => {
+      const value = entry[name]
+      if (typeof value !== 'string' || value === '') throw fault(`[${index}] needs "${name}"`)
+      return value
+    }
+    const optional = (name: string) => entry[name] === undefined ? undefined : needed(name)
+    const algorithms = (entry.algorithms ?? ['ES256', 'RS256']) as string[]
+    if (!Array.isArray(algorithms) || !algorithms.every((name) => asymmetric.includes(name))) throw fault(`[${index}] may name these algorithms only: ${asymmetric.join(', ')}`)
+    const claims = (entry.claims ?? {}) as Record<string, string>
+    const issuer: ConfiguredIssuer = {
+      issuer: needed('issuer'), jwksUri: needed('jwksUri'), audience: needed('audience'), typ: optional('typ') ?? 'at+jwt', algorithms,
+      claims: { tenant: claims.tenant ?? 'tenant', roles: claims.roles ?? 'roles', scope: claims.scope ?? 'scope', kind: claims.kind ?? null },
+    }
+    for (const name of ['authorizationUrl', 'tokenUrl', 'swaggerClientId'] as const) {
+      const value = optional(name)
+      if (value !== undefined) issuer[name] = value
+    }
+    if (!URL.canParse(issuer.issuer) || !URL.canParse(issuer.jwksUri)) throw fault(`[${index}] needs "issuer" and "jwksUri" to be URLs`)
+    return issuer
+  })
+}
+
+const isLoopback = (url: URL) => ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)
+
+/** What production refuses before anything is opened. */
+export function refuseDevelopmentSettings (config: Config): void {
+  if (!config.production) return
+  const faults: string[] = []
+  if (config.issuers.length === 0) faults.push('the development issuer is not for production: set ISSUERS')
+  for (const { issuer, jwksUri } of config.issuers) {
+    if (new URL(issuer).protocol !== 'https:') faults.push(`the development issuer is not for production: issuer ${issuer} is not https`)
+    const keys = new URL(jwksUri)
+    if (keys.protocol !== 'https:' && !isLoopback(keys)) faults.push(`the keys of issuer ${issuer} must come over https`)
+  }
+  if (config.keyRingText === null) faults.push('there is no key ring: set KEY_RING')
+  if (config.serviceUrl === null) faults.push('there is no database: set SERVICE_DATABASE_URL (the owner\'s DATABASE_URL is for `npm run migrate`)')
+  if (config.leaks) faults.push('LATCHKEY_LEAK logs what people send')
+  if (faults.length > 0) throw new ConfigurationError(`Refusing to start in production:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`)
+}

@@ -1,0 +1,63 @@
+import type { TenantTx } from '../../platform/db/index.ts'
+import type { Actor, Deps } from '../../platform/deps.ts'
+import type { Keys } from '../../platform/keys.ts'
+import { countRefusal, insertEvent, startCounting, type EventRow } from './queries.ts'
+
+/** Who did it: a caller, the operator at a command line, or the service itself. */
+export type AuditActor = Pick<Actor, 'kind' | 'subject' | 'requestId'> | { kind: 'operator' | 'system', subject: string, requestId: null }
+
+export interface AuditEntry {
+  action: string
+  /** The user it is about. */
+  userId?: string | null
+  outcome?: 'done' | 'refused'
+  /** Ids, names of fields, counts. Never a number, an address, a code or a token. */
+  details?: Record<string, unknown>
+}
+
+/** What `row_mac` covers: every column, in this order, null told apart from empty. */
+export const signedParts = (row: Omit<EventRow, 'row_mac' | 'mac_key_version'>): string[] =>
+  [row.tenant_id, row.id, row.at.toISOString(), row.actor_kind, row.actor, row.action, row.outcome, row.user_id, row.request_id, row.details]
+    .map((part) => part === null ? '-' : `=${part}`)
+
+/** A signed audit row, ready to insert. */
+export function eventOf ({ keys, random }: Pick<Deps, 'keys' | 'random'>, tenantId: string, at: Date, actor: AuditActor, entry: AuditEntry): EventRow {
+  const row = {
+    tenant_id: tenantId, id: random.uuid(), at, actor_kind: actor.kind, actor: actor.subject, action: entry.action,
+    outcome: entry.outcome ?? 'done', user_id: entry.userId ?? null, request_id: actor.requestId, details: JSON.stringify(entry.details ?? {}),
+  }
+  return { ...row, mac_key_version: keys.newest, row_mac: keys.mac('audit', tenantId, ['row', ...signedParts(row)]) }
+}
+
+/** Writes the audit row of a change into the change's own transaction. */
+export async function record (deps: Pick<Deps, 'keys' | 'random'>, tx: TenantTx, actor: AuditActor, entry: AuditEntry): Promise<void> {
+  await insertEvent(tx.db, eventOf(deps, tx.tenantId, tx.now, actor, entry))
+}
+
+/** What each seal covers: its number, the seal before it, and the row. */
+export const chainMac = (keys: Keys, tenantId: string, version: number, sequence: bigint, before: Buffer, event: { id: string, row_mac: Buffer }): Buffer =>
+  keys.mac('audit', tenantId, ['chain', String(sequence), before.toString('hex'), event.id, event.row_mac.toString('hex')], version)
+
+/** Stands before the first seal of a tenant. */
+export const chainStart = Buffer.alloc(32)
+
+/** Free text for an audit row: whatever looks like a number or an address is taken out. */
+export const withoutPersonalData = (text: string): string =>
+  text.replace(/\S+@\S+/g, '•••').replace(/\+?\d(?:[\s().\-/]*\d){3,}/g, '•••')
+
+const countedSeconds = 60
+
+/**
+ * Writes a refusal of authority, in a transaction of its own. The same one (caller, action, user, rule) is written at
+ * most once a minute; those between are counted, and the next row or the sweep says how many there were.
+ */
+export async function recordRefusal (deps: Deps, actor: AuditActor, tenantId: string, entry: AuditEntry): Promise<void> {
+  const fingerprint = deps.keys.mac('audit', tenantId, ['refusal', actor.kind, actor.subject, entry.action, entry.userId ?? '', JSON.stringify(entry.details ?? {})], deps.keys.oldest)
+  const event = JSON.stringify({ actor: { kind: actor.kind, subject: actor.subject }, entry })
+  await deps.db.inTenant(tenantId, async (tx) => {
+    const refused = (count: number) => record(deps, tx, actor, { ...entry, outcome: 'refused', details: { ...entry.details, ...(count > 1 && { count }) } })
+    if (await startCounting(tx, fingerprint, event)) return refused(1)
+    const held = await countRefusal(tx, fingerprint, countedSeconds)
+    if (held.due) await refused(held.uncounted + 1)
+  })
+}

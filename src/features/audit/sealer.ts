@@ -1,0 +1,66 @@
+import { sql } from 'kysely'
+import type { TenantTx } from '../../platform/db/index.ts'
+import type { WorkerDb } from '../../platform/db/worker.ts'
+import type { Deps } from '../../platform/deps.ts'
+import type { Keys } from '../../platform/keys.ts'
+import { chainMac, chainStart, record } from './audit.ts'
+
+const batchRows = 500
+
+/**
+ * Numbers the rows of a tenant that have committed, and chains them. One sealer per tenant at a time (advisory lock),
+ * so that numbers have no gap and a reader's cursor never passes a row that is still to come; writers never wait.
+ */
+export async function sealTenant (db: WorkerDb, keys: Keys, tenantId: string): Promise<number> {
+  let sealed = 0
+  for (let more = true; more;) {
+    const rows = await db.inTenant(tenantId, (tx) => sealBatch(tx, keys))
+    sealed += rows
+    more = rows === batchRows
+  }
+  return sealed
+}
+
+async function sealBatch ({ db, tenantId }: TenantTx, keys: Keys): Promise<number> {
+  await sql`select pg_advisory_xact_lock(hashtextextended(${`seal ${tenantId}`}, 0))`.execute(db)
+  const { rows: waiting } = await sql<{ id: string, row_mac: Buffer }>`
+    with taken as (
+      delete from audit_unsealed u where u.tenant_id = ${tenantId}
+         and u.event_id in (select event_id from audit_unsealed where tenant_id = ${tenantId} order by event_id limit ${batchRows})
+      returning event_id)
+    select e.id, e.row_mac from taken t join audit_events e on e.tenant_id = ${tenantId} and e.id = t.event_id order by e.id`.execute(db)
+  if (waiting.length === 0) return 0
+
+  const head = await db.selectFrom('audit_seals').select(['sequence', 'chain_mac']).where('tenant_id', '=', tenantId).orderBy('sequence', 'desc').limit(1).executeTakeFirst()
+  let sequence = BigInt(head?.sequence ?? 0)
+  let before = head?.chain_mac ?? chainStart
+  const seals = waiting.map((event) => {
+    sequence += 1n
+    before = chainMac(keys, tenantId, keys.newest, sequence, before, event)
+    return { tenant_id: tenantId, sequence: String(sequence), event_id: event.id, mac_key_version: keys.newest, chain_mac: before }
+  })
+  await db.insertInto('audit_seals').values(seals).execute()
+  return waiting.length
+}
+
+/** Seals every tenant that has rows waiting. */
+export async function sealAll (db: WorkerDb, keys: Keys): Promise<void> {
+  const { rows } = await db.acrossTenants((all) => sql<{ tenant_id: string }>`select distinct tenant_id from audit_unsealed`.execute(all))
+  for (const { tenant_id } of rows) await sealTenant(db, keys, tenant_id)
+}
+
+/** Writes the counts of refusals that were held back and have been quiet for a minute. */
+export async function writeCountedRefusals (db: WorkerDb, deps: Pick<Deps, 'keys' | 'random'>): Promise<void> {
+  const { rows } = await db.acrossTenants((all) => sql<{ tenant_id: string, fingerprint: Buffer }>`
+    select tenant_id, fingerprint from audit_refusals where last_written_at <= now() - interval '60 s' limit 200`.execute(all))
+  for (const { tenant_id, fingerprint } of rows) {
+    await db.inTenant(tenant_id, async (tx) => {
+      const { rows: [held] } = await sql<{ event: string, uncounted: number }>`
+        delete from audit_refusals where tenant_id = ${tenant_id} and fingerprint = ${fingerprint} and last_written_at <= now() - interval '60 s'
+        returning event, uncounted`.execute(tx.db)
+      if (!held || held.uncounted === 0) return
+      const { actor, entry } = JSON.parse(held.event) as { actor: { kind: 'person' | 'app', subject: string }, entry: { action: string, userId?: string | null, details?: object } }
+      await record(deps, tx, { ...actor, requestId: '-' }, { ...entry, outcome: 'refused', details: { ...entry.details, count: held.uncounted } })
+    })
+  }
+}

@@ -1,0 +1,61 @@
+import type { Actor, Deps, Person, Principal } from '../../platform/deps.ts'
+import { Refusal } from '../../platform/refusal.ts'
+import { administrativeRoles, type UserStatus } from '../../vocabulary.ts'
+import { markPrivileged, registerSelf } from '../users/users.ts'
+import { admitPerson, type PersonRow } from './queries.ts'
+import type { TenantDirectory } from './tenants.ts'
+import type { TokenClaims } from '../../platform/http/tokens.ts'
+import { refused } from './may.ts'
+
+const notAccepted = () => new Refusal('invalid_token', 'The token is not accepted.')
+
+/** The caller that a token names, in a tenant that exists. A token with an administrator's role must be young. */
+export async function principalOf (tenants: TenantDirectory, claims: TokenClaims, adminTokenMaxSeconds: number, clock: Date): Promise<Principal> {
+  const tenant = await tenants.find(claims.tenantSlug)
+  if (!tenant) throw refused('authenticate', null, 'unknown_tenant')
+  const administrative = claims.roles.some((role) => administrativeRoles.includes(role))
+  if (administrative && clock.getTime() - claims.issuedAt.getTime() > adminTokenMaxSeconds * 1000) throw notAccepted()
+  return { ...claims, tenantId: tenant.tenantId, sandbox: tenant.sandbox }
+}
+
+/**
+ * Reads the calling person anew: their row is made at the first call, the use of an administrator's role marks them
+ * as privileged, and someone disabled, off-boarded or signed in before their sessions were revoked is not let in.
+ */
+export async function admit (deps: Deps, principal: Principal, requestId: string, clock: Date): Promise<Actor> {
+  const read = async () => {
+    const [row] = await deps.db.readInTenant<PersonRow>(principal.tenantId, admitPerson, [principal.subject])
+    return row!
+  }
+  if (principal.kind === 'app') return { ...principal, person: null, requestId, serverNow: clock }
+
+  let row = await read()
+  if (row.status === null || (!row.privileged && usesAdministrativeRole(principal))) {
+    await enroll(deps, { ...principal, person: null, requestId, serverNow: row.server_now })
+    row = await read()
+  }
+  const person = personOf(row)
+  refuseUnlessWelcome(principal, person, row.sessions_valid_from)
+  return { ...principal, person, requestId, serverNow: row.server_now }
+}
+
+export const usesAdministrativeRole = ({ roles }: Principal) => roles.some((role) => administrativeRoles.includes(role))
+
+/** Makes the person's row if there is none and records that they use an administrator's role. */
+export async function enroll (deps: Deps, actor: Actor): Promise<void> {
+  await deps.db.inTenant(actor.tenantId, async (tx) => {
+    await registerSelf(deps, tx, actor)
+    if (usesAdministrativeRole(actor)) await markPrivileged(deps, tx, actor)
+  })
+}
+
+/** 401 on every route for whoever is disabled, off-boarded, or signed in before `sessionsValidFrom` (whole seconds). */
+export function refuseUnlessWelcome ({ authTime, issuedAt }: Principal, { status }: { status: UserStatus }, sessionsValidFrom: Date | null): void {
+  if (status !== 'active') throw notAccepted()
+  const signedInAt = authTime ?? issuedAt
+  if (sessionsValidFrom && Math.floor(signedInAt.getTime() / 1000) < Math.floor(sessionsValidFrom.getTime() / 1000)) throw notAccepted()
+}
+
+const personOf = (row: PersonRow): Person => ({
+  status: row.status!, privileged: row.privileged!, mfaEpoch: row.mfa_epoch!, firstRegisteredAt: row.first_registered_at, strongest: row.strongest,
+})

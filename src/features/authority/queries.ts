@@ -1,0 +1,14 @@
+import type { HotStatement } from '../../platform/db/index.ts'
+import type { UserStatus } from '../../vocabulary.ts'
+
+export interface PersonRow {
+  status: UserStatus | null
+  privileged: boolean | null
+  sessions_valid_from: Date | null
+  mfa_epoch: number | null
+  first_registered_at: Date | null
+  strongest: number
+  server_now: Date
+}
+
+export const admitPerson: HotStatement = { name: 'admit_person', text: 'select * from admit_person($1, $2)' }

@@ -1,0 +1,65 @@
+import type { TenantTx } from '../../platform/db/index.ts'
+import type { Actor, Deps } from '../../platform/deps.ts'
+import { notFound, Refusal, type RefusalCode } from '../../platform/refusal.ts'
+import type { Channel, ChallengeStatus, DeliveryState, Purpose } from '../../vocabulary.ts'
+import { withdrawMessages } from '../delivery/delivery.ts'
+import { forgetDestinationSends } from '../limits/destinations.ts'
+import { cancelOfMethod, fail, readOwn, type ChallengeRow, type ReadRow } from './queries.ts'
+import type { Challenge } from './schema.ts'
+
+/** Who started a challenge: only they may read, check, resend or cancel it. */
+export const starterOf = ({ kind, subject }: Actor) => ({ kind, id: subject })
+
+/** The starter's own challenge; anyone else's is 404. */
+export async function readChallenge (deps: Deps, actor: Actor, challengeId: string): Promise<Challenge> {
+  return toChallenge(await ownChallenge(deps, actor, challengeId))
+}
+
+export async function ownChallenge ({ db }: Deps, actor: Actor, challengeId: string): Promise<ReadRow> {
+  const [result] = await db.batch(actor.tenantId, [readOwn(challengeId, starterOf(actor))])
+  const row = result!.rows[0] as ReadRow | undefined
+  if (!row) throw notFound()
+  return row
+}
+
+/** Why a challenge that has ended is not judged any more. */
+export function endedRefusal (row: ReadRow): Refusal {
+  const status = row.overdue ? 'expired' : row.status === 'pending' ? 'exhausted' : row.status as ChallengeStatus
+  return new Refusal(ended[status as keyof typeof ended], endedDetails[status as keyof typeof ended])
+}
+
+const ended = {
+  approved: 'challenge_approved', exhausted: 'challenge_exhausted', expired: 'challenge_expired', canceled: 'challenge_canceled', failed: 'challenge_failed',
+} as const satisfies Record<Exclude<ChallengeStatus, 'pending'>, RefusalCode>
+
+const endedDetails: Record<keyof typeof ended, string> = {
+  approved: 'A right code was given before. It cannot be used again.',
+  exhausted: 'There were too many wrong codes. Start another challenge.',
+  expired: 'The time is over. Start another challenge.',
+  canceled: 'It was canceled, or a newer one took its place.',
+  failed: 'The message could not be sent. Start another challenge, by another channel if you can.',
+}
+
+/** A changed or removed value makes every code sent to it worthless. */
+export async function cancelChallengesOf (tx: TenantTx, methodId: string): Promise<void> {
+  await withdrawMessages(tx, await cancelOfMethod(tx, methodId))
+}
+
+/** No carrier took the message: the challenge ends, and does not count against anyone's limits. */
+export async function failChallenge (tx: TenantTx, challengeId: string): Promise<void> {
+  const destination = await fail(tx, challengeId)
+  if (destination) await forgetDestinationSends(tx, destination, challengeId, 'failed')
+}
+
+export function toChallenge (row: ReadRow): Challenge {
+  return {
+    id: row.id, status: row.overdue ? 'expired' : row.status as ChallengeStatus, purpose: row.purpose as Purpose, channel: row.channel as Channel,
+    methodId: row.method_id, destination: row.destination, codeLength: row.code_length,
+    attemptsRemaining: row.attempts_max - row.attempts, sendsRemaining: row.sends_remaining,
+    expiresAt: row.expires_at.toISOString(), resendAvailableAt: row.resend_available_at.toISOString(), createdAt: row.created_at.toISOString(),
+    endedAt: (row.overdue ? row.expires_at : row.ended_at)?.toISOString() ?? null, delivery: row.delivery as DeliveryState | null,
+  }
+}
+
+/** What a code's HMAC covers: a code that is right for another challenge, user, method or purpose is a wrong code. */
+export const codeParts = (row: Pick<ChallengeRow, 'id' | 'user_id' | 'method_id' | 'purpose'>, code: string) => [row.id, row.user_id, row.method_id, row.purpose, code]

@@ -1,0 +1,64 @@
+import { Type, type Static } from '@sinclair/typebox'
+import { closed, Nullable, oneOf, Timestamp, Uuid } from '../../platform/http/schemas.ts'
+import { challengeStatuses, channels, deliveryStates, purposes } from '../../vocabulary.ts'
+
+export const Challenge = closed({
+  id: Uuid,
+  status: oneOf(challengeStatuses),
+  purpose: oneOf(purposes),
+  channel: oneOf(channels),
+  methodId: Nullable(Uuid),
+  destination: Nullable(Type.String(), { description: 'Where the code went, masked.' }),
+  codeLength: Nullable(Type.Integer()),
+  attemptsRemaining: Type.Integer({ description: 'Wrong codes that are left.' }),
+  sendsRemaining: Type.Integer({ description: 'Sends to this destination that are left for now.' }),
+  expiresAt: Timestamp,
+  resendAvailableAt: Nullable(Timestamp),
+  createdAt: Timestamp,
+  endedAt: Nullable(Timestamp),
+  delivery: Nullable(oneOf(deliveryStates), { description: 'What is known of the newest message.' }),
+}, {
+  $id: 'Challenge', title: 'Challenge',
+  examples: [{
+    id: '0199c0de-0000-7000-8000-000000000003', status: 'pending', purpose: 'verifyContact', channel: 'sms', methodId: '0199c0de-0000-7000-8000-000000000002',
+    destination: '+1 ••• ••• ••32', codeLength: 6, attemptsRemaining: 5, sendsRemaining: 4, expiresAt: '2026-11-22T09:35:00.000Z',
+    resendAvailableAt: '2026-11-22T09:30:30.000Z', createdAt: '2026-11-22T09:30:00.000Z', endedAt: null, delivery: 'queued',
+  }],
+})
+export type Challenge = Static<typeof Challenge>
+
+export const NewChallenge = closed({
+  userId: Type.String({ minLength: 1, maxLength: 128, pattern: '^(?!\\.{1,2}$)[A-Za-z0-9._@|:+=-]{1,128}$', description: 'Whom it is for; `me` for the subject of the token.' }),
+  purpose: oneOf(purposes),
+  methodId: Type.Optional(Uuid),
+  channel: Type.Optional(oneOf(channels, { description: 'The method\'s first channel unless told.' })),
+  locale: Type.Optional(Type.String({ minLength: 2, maxLength: 35, pattern: '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$', description: 'Language of the message; the user\'s unless told.' })),
+  clientAddress: Type.Optional(Type.String({ minLength: 2, maxLength: 45, pattern: '^[0-9A-Fa-f:.]+$', description: 'IP address of the person, as the app sees it.' })),
+  context: Type.Optional(closed({
+    display: Type.String({ minLength: 1, maxLength: 80, description: 'Part of the message.' }),
+    data: Type.Optional(Type.Record(Type.String({ maxLength: 100 }), Type.Unknown(), { maxProperties: 50 })),
+  }, { description: 'What a `transaction` is about.' })),
+}, {
+  $id: 'NewChallenge', title: 'NewChallenge',
+  examples: [{ userId: 'me', purpose: 'verifyContact', methodId: '0199c0de-0000-7000-8000-000000000002', channel: 'sms' }],
+})
+export type NewChallenge = Static<typeof NewChallenge>
+
+/** A code is any string here: what is not made of digits must be counted before it is refused. */
+export const Verification = closed({
+  code: Type.Optional(Type.String({ maxLength: 128, description: 'The code, exactly as it was sent.' })),
+  assertion: Type.Optional(Type.Record(Type.String({ maxLength: 100 }), Type.Unknown(), { maxProperties: 20, description: 'A passkey\'s answer.' })),
+}, { $id: 'Verification', title: 'Verification', description: 'Exactly one of `code` and `assertion`.', examples: [{ code: '123456' }] })
+export type Verification = Static<typeof Verification>
+
+export const Approval = closed({
+  challengeId: Uuid,
+  status: Type.Literal('approved'),
+  proof: Nullable(Type.String(), { description: 'Null for `verifyContact`: its proof serves nothing, the method is active.' }),
+}, {
+  $id: 'ChallengeApproval', title: 'ChallengeApproval',
+  examples: [{ challengeId: '0199c0de-0000-7000-8000-000000000003', status: 'approved', proof: null }],
+})
+export type Approval = Static<typeof Approval>
+
+export const ChallengeParams = closed({ challengeId: Uuid })

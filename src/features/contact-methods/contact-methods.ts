@@ -1,0 +1,73 @@
+import type { TenantTx } from '../../platform/db/index.ts'
+import type { Actor, Deps } from '../../platform/deps.ts'
+import type { Keys } from '../../platform/keys.ts'
+import { notFound } from '../../platform/refusal.ts'
+import { isSelf, judgeTarget } from '../authority/may.ts'
+import { requireStepUp } from '../authority/step-up.ts'
+import { organizationDefaults } from '../organization/organization.ts'
+import { policyInForce } from '../policy/policy.ts'
+import type { PolicyDocument } from '../policy/schema.ts'
+import { lockedUser, signInEmailOf, targetOf, type UserRow } from '../users/users.ts'
+import { selectMethod, type MethodRow } from './queries.ts'
+import type { ContactMethod } from './schema.ts'
+import { channelsOf, displayOf, openExtension, openValue, purposesOf } from './value.ts'
+
+export type { MethodRow }
+
+/** What a change of methods needs to know. The user is locked: such changes come one after the other. */
+export interface Change {
+  user: UserRow
+  policy: PolicyDocument
+  self: boolean
+  /** For `readValue`. */
+  surroundings: { policy: PolicyDocument, defaultCountry: string | null, signInEmail: string | null, privileged: boolean }
+}
+
+/** Locks the user and judges the caller: may they, and did they prove who they are lately enough? */
+export async function startChange (deps: Deps, tx: TenantTx, actor: Actor, userId: string, adds = false): Promise<Change> {
+  const user = await lockedUser(tx, userId)
+  judgeTarget(actor, 'contactMethods.write', targetOf(user))
+  const policy = await policyInForce(tx)
+  const self = isSelf(actor, userId)
+  // What an app adds stays pending until the person verifies it, so it needs no proof; what it changes does.
+  const registering = self || (actor.kind === 'app' && !adds) ? { userId, firstRegistration: policy.registration.firstRegistration } : undefined
+  requireStepUp(actor, 'contactMethods.write', registering)
+  const { defaultCountry } = await organizationDefaults(tx)
+  return { user, policy, self, surroundings: { policy, defaultCountry, signInEmail: signInEmailOf(deps.keys, user), privileged: user.privileged } }
+}
+
+/** The method of this user, or 404. */
+export async function knownMethod (tx: TenantTx, userId: string, methodId: string): Promise<MethodRow> {
+  const row = await selectMethod(tx, userId, methodId)
+  if (!row) throw notFound()
+  return row
+}
+
+export const addedByOf = (actor: Actor, self: boolean) => self ? 'self' as const : actor.kind === 'app' ? 'app' as const : 'administrator' as const
+
+/** Who did it, as it is kept in the row. */
+export const byOf = (actor: Actor) => `${actor.kind}:${actor.subject}`
+
+/** `full` shows the value itself; otherwise only its mask leaves here. */
+export function toContactMethod (keys: Keys, row: MethodRow, policy: Pick<PolicyDocument, 'emailCounts'>, full: boolean): ContactMethod {
+  const value = openValue(keys, row.tenant_id, row.user_id, row.id, row.value!)
+  return {
+    id: row.id, kind: row.kind, label: row.label, status: row.status as ContactMethod['status'],
+    value: full ? value : null, display: displayOf(row.kind, value),
+    extension: full ? openExtension(keys, row.tenant_id, row.user_id, row.id, row.extension) : null,
+    country: row.country, lineType: row.line_type as ContactMethod['lineType'],
+    channels: channelsOf(row.kind, row.line_type), purposes: purposesOf(row.kind, policy as PolicyDocument), isDefault: row.is_default,
+    pendingChange: pendingChangeOf(keys, row, full), addedBy: row.added_by as ContactMethod['addedBy'],
+    createdAt: row.created_at.toISOString(), verifiedAt: row.verified_at?.toISOString() ?? null, lastUsedAt: row.last_used_at?.toISOString() ?? null,
+    updatedAt: row.updated_at.toISOString(), version: row.version,
+  }
+}
+
+function pendingChangeOf (keys: Keys, row: MethodRow, full: boolean): ContactMethod['pendingChange'] {
+  if (!row.pending_value || row.pending_expires_at === null) return null
+  return {
+    display: displayOf(row.kind, openValue(keys, row.tenant_id, row.user_id, row.id, row.pending_value)),
+    extension: full ? openExtension(keys, row.tenant_id, row.user_id, row.id, row.pending_extension) : null,
+    expiresAt: row.pending_expires_at.toISOString(),
+  }
+}

@@ -1,0 +1,37 @@
+import type { TenantTx } from '../../platform/db/index.ts'
+import type { Actor, Deps } from '../../platform/deps.ts'
+import { Refusal } from '../../platform/refusal.ts'
+import { record } from '../audit/audit.ts'
+import { valuesShown } from '../authority/authority.ts'
+import type { PolicyDocument } from '../policy/schema.ts'
+import { knownMethod, startChange, toContactMethod } from './contact-methods.ts'
+import { clearDefault, selectMethods, updateMethod, type MethodRow } from './queries.ts'
+import type { ContactMethod, DefaultMethod } from './schema.ts'
+import { channelsOf, countsForMfa } from './value.ts'
+
+/** Chooses the method, and the channel, that is tried first at sign-in. */
+export async function chooseDefault (deps: Deps, tx: TenantTx, actor: Actor, userId: string, { methodId, channel }: DefaultMethod): Promise<ContactMethod> {
+  const { policy } = await startChange(deps, tx, actor, userId)
+  const row = await makeDefault(tx, policy, await knownMethod(tx, userId, methodId), channel)
+  await record(deps, tx, actor, { action: 'defaultMethod.chosen', userId, details: { methodId, channel: row.default_channel } })
+  return toContactMethod(deps.keys, row, policy, valuesShown(actor, userId, false) !== 'masked')
+}
+
+/** Only an active method that counts for sign-in can be the default. */
+export async function makeDefault (tx: TenantTx, policy: PolicyDocument, row: MethodRow, channel?: string): Promise<MethodRow> {
+  if (row.status !== 'active' || !countsForMfa(row.kind, policy)) throw new Refusal('method_not_usable', 'Only an active method that counts for sign-in can be the default.')
+  const channels = channelsOf(row.kind, row.line_type)
+  if (channel !== undefined && !channels.some((one) => one === channel)) throw new Refusal('channel_not_available', 'The method has no such channel.')
+  await clearDefault(tx, row.user_id)
+  return updateMethod(tx, row.id, { is_default: true, default_channel: channel ?? channels[0]! })
+}
+
+/** The method that the policy's order puts first becomes the default; false if there is none but `exceptId`. */
+export async function promoteNext (tx: TenantTx, policy: PolicyDocument, userId: string, exceptId: string): Promise<boolean> {
+  const candidates = (await selectMethods(tx, userId)).filter((row) => row.id !== exceptId && row.status === 'active' && countsForMfa(row.kind, policy))
+  const rank = (row: MethodRow) => { const place = policy.order.indexOf(row.kind); return place < 0 ? policy.order.length : place }
+  const next = candidates.toSorted((a, b) => rank(a) - rank(b))[0]
+  if (!next) return false
+  await makeDefault(tx, policy, next)
+  return true
+}

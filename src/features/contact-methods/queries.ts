@@ -1,0 +1,75 @@
+import { sql, type Insertable, type Selectable, type Updateable } from 'kysely'
+import type { HotStatement, TenantTx } from '../../platform/db/index.ts'
+import type { ContactMethods } from '../../platform/db/schema.ts'
+import type { MethodKind, UserStatus } from '../../vocabulary.ts'
+
+export type MethodRow = Selectable<ContactMethods> & { kind: MethodKind }
+
+/** A pending method that nobody verified in time is gone, though its row may still stand. */
+const lives = sql<boolean>`status <> 'removed' and not (status = 'pending' and pending_expires_at <= tenant_now())`
+
+export async function selectMethods ({ db, tenantId }: TenantTx, userId: string): Promise<MethodRow[]> {
+  return await db.selectFrom('contact_methods').selectAll().where('tenant_id', '=', tenantId).where('user_id', '=', userId).where(lives)
+    .orderBy('created_at').orderBy('id').execute() as MethodRow[]
+}
+
+export async function selectMethod ({ db, tenantId }: TenantTx, userId: string, methodId: string): Promise<MethodRow | undefined> {
+  return await db.selectFrom('contact_methods').selectAll().where('tenant_id', '=', tenantId).where('user_id', '=', userId).where('id', '=', methodId).where(lives)
+    .executeTakeFirst() as MethodRow | undefined
+}
+
+/** Pending methods whose day is over give their place and their value free. */
+export async function endOverdueMethods ({ db, tenantId, now }: TenantTx, userId: string): Promise<void> {
+  await db.updateTable('contact_methods').set({ status: 'removed', removed_at: sql`pending_expires_at`, removed_by: 'system:expired', updated_at: now })
+    .where('tenant_id', '=', tenantId).where('user_id', '=', userId).where('status', '=', 'pending').where('pending_expires_at', '<=', now).execute()
+}
+
+/**
+ * Takes the lowest free place of its kind. Undefined if there is none, or if the user has the value already: the
+ * unique keys decide, so that of simultaneous twins one wins.
+ */
+export async function insertUnlessPresent ({ db }: TenantTx, row: Omit<Insertable<ContactMethods>, 'place'>, placesMax: number): Promise<MethodRow | undefined> {
+  const free = sql<number>`(
+    select p from generate_series(1, ${placesMax}::int) p
+     where not exists (select 1 from contact_methods taken where taken.tenant_id = ${row.tenant_id} and taken.user_id = ${row.user_id}
+                          and taken.kind = ${row.kind} and taken.place = p and taken.status in ('pending', 'active'))
+     order by p limit 1)`
+  // Where every place is taken, the last one is tried and its unique key refuses.
+  return await db.insertInto('contact_methods').values({ ...row, place: sql`coalesce(${free}, ${placesMax}::int)` })
+    .onConflict((conflict) => conflict.doNothing()).returningAll().executeTakeFirst() as MethodRow | undefined
+}
+
+export async function hasValue ({ db, tenantId }: TenantTx, userId: string, destinations: Buffer[], exceptId: string | null): Promise<boolean> {
+  let query = db.selectFrom('contact_methods').select('id').where('tenant_id', '=', tenantId).where('user_id', '=', userId)
+    .where('status', 'in', ['pending', 'active']).where('destination_index', 'in', destinations)
+  if (exceptId !== null) query = query.where('id', '<>', exceptId)
+  return await query.executeTakeFirst() !== undefined
+}
+
+export async function updateMethod ({ db, tenantId, now }: TenantTx, methodId: string, set: Updateable<ContactMethods>): Promise<MethodRow> {
+  return await db.updateTable('contact_methods').set({ ...set, version: sql`version + 1`, updated_at: now })
+    .where('tenant_id', '=', tenantId).where('id', '=', methodId).returningAll().executeTakeFirstOrThrow() as MethodRow
+}
+
+/** Whoever was the default is not any more; undefined if nobody was. */
+export async function clearDefault ({ db, tenantId, now }: TenantTx, userId: string): Promise<void> {
+  await db.updateTable('contact_methods').set({ is_default: false, default_channel: null, version: sql`version + 1`, updated_at: now })
+    .where('tenant_id', '=', tenantId).where('user_id', '=', userId).where('is_default', '=', true).execute()
+}
+
+/** Of the asking person, and one of the wanted user's methods; with no method its columns are null. */
+export interface HotRow {
+  actor_status: UserStatus | null
+  actor_privileged: boolean | null
+  actor_sessions_valid_from: Date | null
+  server_now: Date
+  user_found: boolean
+  email_counts: boolean
+}
+
+/** The hot read: the asking person and the methods of the wanted user in one statement. */
+export const readMethods: HotStatement = {
+  name: 'read_contact_methods',
+  text: `select actor_status, actor_privileged, actor_sessions_valid_from, server_now, user_found, email_counts, (method).*
+           from read_contact_methods($1, $2, $3)`,
+}

@@ -1,0 +1,31 @@
+import type { TenantTx } from '../../platform/db/index.ts'
+import type { Actor, Deps } from '../../platform/deps.ts'
+import type { Precondition } from '../../platform/http/etags.ts'
+import { Refusal } from '../../platform/refusal.ts'
+import { record } from '../audit/audit.ts'
+import type { CancelChallenges } from './change.ts'
+import { byOf, knownMethod, startChange } from './contact-methods.ts'
+import { promoteNext } from './default.ts'
+import { selectMethods, updateMethod } from './queries.ts'
+import { withdrawn } from './activate.ts'
+import { meetsPolicy } from './value.ts'
+
+/**
+ * Removes a method: the record stays, the value is erased later. The last one that satisfies the policy stays; since
+ * the user is locked, two requests that would each remove one of the last two leave one.
+ */
+export async function removeContactMethod (deps: Deps, tx: TenantTx, actor: Actor, userId: string, methodId: string, precondition: Precondition, cancelChallenges: CancelChallenges): Promise<void> {
+  const { policy } = await startChange(deps, tx, actor, userId)
+  const row = await knownMethod(tx, userId, methodId)
+  precondition(row.version)
+
+  const active = (await selectMethods(tx, userId)).filter((method) => method.status === 'active')
+  const remaining = active.filter((method) => method.id !== methodId)
+  if (row.status === 'active' && meetsPolicy(active.map((method) => method.kind), policy) && !meetsPolicy(remaining.map((method) => method.kind), policy)) {
+    throw new Refusal('last_method', 'It is the last method that satisfies the policy. Add another one first.')
+  }
+  await updateMethod(tx, methodId, { ...withdrawn, status: 'removed', is_default: false, wants_default: false, default_channel: null, removed_at: tx.now, removed_by: byOf(actor) })
+  await cancelChallenges(tx, methodId)
+  if (row.is_default) await promoteNext(tx, policy, userId, methodId)
+  await record(deps, tx, actor, { action: 'contactMethod.removed', userId, details: { methodId, kind: row.kind } })
+}

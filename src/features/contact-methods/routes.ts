@@ -1,0 +1,110 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { Deps } from '../../platform/deps.ts'
+import { needs, userIdOf } from '../../platform/http/auth.ts'
+import { etagOf, notModified, precondition } from '../../platform/http/etags.ts'
+import { once, sendAnswer } from '../../platform/http/idempotency.ts'
+import { answers, answersToBody } from '../../platform/http/problems.ts'
+import { answer, empty, EtagHeader, IdempotencyHeader, IfMatchHeader, IfNoneMatchHeader, LocationHeader, ref } from '../../platform/http/schemas.ts'
+import { addContactMethod } from './add.ts'
+import { changeContactMethod, type CancelChallenges } from './change.ts'
+import { chooseDefault } from './default.ts'
+import { listContactMethods, readContactMethod, revealContactMethods } from './read.ts'
+import { removeContactMethod } from './remove.ts'
+import { ContactMethod, ContactMethodChange, ContactMethodList, DefaultMethod, MethodParams, MethodQuery, MethodsQuery, NewContactMethod, OwnerParams } from './schema.ts'
+
+export const contactMethodRoutes = (deps: Deps, cancelChallenges: CancelChallenges): FastifyPluginAsyncTypebox => async (app) => {
+  app.addSchema(ContactMethod)
+  app.addSchema(ContactMethodList)
+  app.addSchema(NewContactMethod)
+  app.addSchema(ContactMethodChange)
+  app.addSchema(DefaultMethod)
+
+  app.get('/v1/users/:userId/contact-methods', {
+    config: { admitsItself: true },
+    schema: {
+      operationId: 'listContactMethods', tags: ['Contact methods'], summary: 'List contact methods',
+      description: 'The phones and alternate e-mails of a user, oldest first, pending and disabled ones among them. Values are masked.',
+      ...needs('contactMethods.read'), params: OwnerParams, querystring: MethodsQuery,
+      response: answers({ 200: answer(ContactMethodList, 'A page of methods.') }, 'insufficient_user_authentication', 'not_found', 'invalid_cursor'),
+    },
+  }, async (request) => {
+    const list = request.query.reveal ? revealContactMethods : listContactMethods
+    return list(deps, request.actor, userIdOf(request)!, request.query)
+  })
+
+  app.post('/v1/users/:userId/contact-methods', {
+    schema: {
+      operationId: 'addContactMethod', tags: ['Contact methods'], summary: 'Add a contact method',
+      description: 'It stays `pending`, and counts for nothing, until a `verifyContact` challenge for it is approved; after 24 h it is gone. Adding sends nothing.',
+      ...needs('contactMethods.write'), params: OwnerParams, headers: IdempotencyHeader, body: ref(NewContactMethod),
+      response: answersToBody({ 201: answer(ContactMethod, 'The method.', { ...EtagHeader, ...LocationHeader }) },
+        'insufficient_user_authentication', 'proof_required', 'not_found', 'method_limit_reached', 'duplicate_method', 'method_not_usable', 'user_offboarded',
+        'idempotency_in_progress', 'idempotency_key_reused', 'invalid_phone_number', 'phone_number_not_allowed', 'invalid_email', 'channel_not_available', 'same_as_sign_in'),
+    },
+  }, async (request, reply) => {
+    const userId = userIdOf(request)!
+    return sendAnswer(reply, await once(deps, request, async (tx) => {
+      const method = await addContactMethod(deps, tx, request.actor, userId, request.body)
+      return { status: 201, headers: { location: `/v1/users/${encodeURIComponent(userId)}/contact-methods/${method.id}`, etag: etagOf(method.version) }, body: method }
+    }))
+  })
+
+  app.get('/v1/users/:userId/contact-methods/:methodId', {
+    schema: {
+      operationId: 'readContactMethod', tags: ['Contact methods'], summary: 'Read a contact method',
+      description: 'One method; its id comes from the list. The value is masked.',
+      ...needs('contactMethods.read'), params: MethodParams, querystring: MethodQuery, headers: IfNoneMatchHeader,
+      response: answers({ 200: answer(ContactMethod, 'The method.', EtagHeader), 304: empty('It still has the version of `If-None-Match`.') },
+        'insufficient_user_authentication', 'not_found'),
+    },
+  }, async (request, reply) => {
+    const reveal = request.query.reveal ?? false
+    const method = await readContactMethod(deps, request.actor, userIdOf(request)!, request.params.methodId, reveal)
+    if (reveal) return reply.header('etag', etagOf(method.version)).send(method)
+    return notModified(request, reply, method.version) ? reply : method
+  })
+
+  app.patch('/v1/users/:userId/contact-methods/:methodId', {
+    schema: {
+      operationId: 'changeContactMethod', tags: ['Contact methods'], summary: 'Change a contact method',
+      description: 'Changes the named fields; the id comes from the list. A new value of an active method waits in `pendingChange` for its code while the old one keeps working; a second one takes its place; `"pendingChange": null` withdraws it.',
+      ...needs('contactMethods.write'), params: MethodParams, headers: IfMatchHeader, body: ref(ContactMethodChange),
+      response: answersToBody({ 200: answer(ContactMethod, 'The method as it is now.', EtagHeader) },
+        'insufficient_user_authentication', 'proof_required', 'not_found', 'version_mismatch', 'duplicate_method', 'method_not_usable', 'user_offboarded',
+        'kind_immutable', 'invalid_phone_number', 'phone_number_not_allowed', 'invalid_email', 'channel_not_available', 'same_as_sign_in'),
+    },
+  }, async (request, reply) => {
+    const { actor, params, body } = request
+    const method = await deps.db.inTenant(actor.tenantId, (tx) =>
+      changeContactMethod(deps, tx, actor, userIdOf(request)!, params.methodId, body, precondition(request), cancelChallenges))
+    return reply.header('etag', etagOf(method.version)).send(method)
+  })
+
+  app.delete('/v1/users/:userId/contact-methods/:methodId', {
+    schema: {
+      operationId: 'removeContactMethod', tags: ['Contact methods'], summary: 'Remove a contact method',
+      description: 'Removes it; the id comes from the list. If it was the default, the next one by the policy\'s order takes its place. The last method that satisfies the policy stays.',
+      ...needs('contactMethods.write'), params: MethodParams, headers: IfMatchHeader,
+      response: answers({ 204: empty('It is removed.') },
+        'insufficient_user_authentication', 'proof_required', 'not_found', 'version_mismatch', 'last_method', 'user_offboarded'),
+    },
+  }, async (request, reply) => {
+    const { actor, params } = request
+    await deps.db.inTenant(actor.tenantId, (tx) => removeContactMethod(deps, tx, actor, userIdOf(request)!, params.methodId, precondition(request), cancelChallenges))
+    return reply.code(204).send()
+  })
+
+  app.put('/v1/users/:userId/default-method', {
+    schema: {
+      operationId: 'chooseDefaultMethod', tags: ['Contact methods'], summary: 'Choose the default method',
+      description: 'The method, and the channel, that is tried first at sign-in. The id comes from the list of methods.',
+      ...needs('contactMethods.write'), params: OwnerParams, body: ref(DefaultMethod),
+      response: answersToBody({ 200: answer(ContactMethod, 'The method that is now the default.', EtagHeader) },
+        'insufficient_user_authentication', 'proof_required', 'not_found', 'method_not_usable', 'user_offboarded', 'channel_not_available'),
+    },
+  }, async (request, reply) => {
+    const { actor, body } = request
+    const method = await deps.db.inTenant(actor.tenantId, (tx) => chooseDefault(deps, tx, actor, userIdOf(request)!, body))
+    return reply.header('etag', etagOf(method.version)).send(method)
+  })
+}

@@ -1,0 +1,98 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { sql } from 'kysely'
+import type { Logger } from 'pino'
+import type { WorkerDb } from '../../platform/db/worker.ts'
+import type { Keys } from '../../platform/keys.ts'
+import { openMessage, type Outcome, type Provider } from './delivery.ts'
+
+const underWayMax = 50
+const leaseSeconds = 15
+
+type ClaimedRow = { tenant_id: string, id: string, user_id: string, challenge_id: string | null, channel: string, kind: string, recipient: Buffer, content: Buffer, too_late: boolean }
+
+export interface Dispatch {
+  db: WorkerDb
+  keys: Keys
+  /** The carrier of a tenant, or none. */
+  providerOf: (tenantId: string) => Promise<Provider | null>
+  /** Handed in by challenges: delivery imports no feature. */
+  onFailed: (tenantId: string, challengeId: string) => Promise<void>
+  log: Logger
+}
+
+/** Sends what waits. */
+export interface Dispatcher {
+  /** Claims what there is room for and starts sending it; answers how many, without waiting for the carrier. */
+  sweep: () => Promise<number>
+  /** Sends everything of a tenant that waits, and answers when it is with the carrier, at the latest after 2 s. */
+  catchUp: (tenantId: string) => Promise<void>
+  /** Answers when nothing is under way any more. */
+  idle: () => Promise<void>
+}
+
+/**
+ * A row is claimed by one worker, for the length of a lease; a claim that outlives its lease ends `unknown`, because
+ * the carrier may have taken it, and is not sent again. A slow carrier takes up room, never the sweep.
+ */
+export function createDispatcher (dispatch: Dispatch): Dispatcher {
+  const underWay = new Set<Promise<void>>()
+
+  async function sweep (): Promise<number> {
+    await endLostClaims(dispatch.db)
+    const claimed = await claim(dispatch.db, underWayMax - underWay.size)
+    for (const row of claimed) {
+      const sending = deliver(dispatch, row)
+        // The database is away: the lease runs out and the row ends `unknown`.
+        .catch((error: unknown) => { dispatch.log.error({ messageId: row.id, error: (error as Error).name }, 'the outcome of a send could not be written') })
+        .finally(() => underWay.delete(sending))
+      underWay.add(sending)
+    }
+    return claimed.length
+  }
+
+  const idle = async () => { while (underWay.size > 0) await Promise.all(underWay) }
+
+  return {
+    sweep,
+    idle,
+    async catchUp (tenantId) {
+      const waits = async () => (await dispatch.db.acrossTenants((db) => sql`select 1 from messages where tenant_id = ${tenantId} and state = 'queued' limit 1`.execute(db))).rows.length > 0
+      for (let round = 0; round < 20 && await waits(); round++) {
+        await sweep()
+        await Promise.race([idle(), pause(100, undefined, { ref: false })])
+      }
+    },
+  }
+}
+
+async function claim (db: WorkerDb, room: number): Promise<ClaimedRow[]> {
+  if (room <= 0) return []
+  const { rows } = await db.acrossTenants((all) => sql<ClaimedRow>`
+    update messages set state = 'sending', tries = tries + 1, lease_until = clock_timestamp() + make_interval(secs => ${leaseSeconds})
+     where (tenant_id, id) in (select tenant_id, id from messages where state = 'queued' order by queued_at for update skip locked limit ${room})
+    returning tenant_id, id, user_id, challenge_id, channel, kind, recipient, content, send_before < clock_timestamp() as too_late`.execute(all))
+  return rows
+}
+
+async function endLostClaims (db: WorkerDb): Promise<void> {
+  await db.acrossTenants((all) => sql`
+    update messages set state = 'unknown', ended_at = clock_timestamp(), recipient = null, content = null, lease_until = null
+     where state = 'sending' and lease_until < clock_timestamp()`.execute(all))
+}
+
+async function deliver (dispatch: Dispatch, row: ClaimedRow): Promise<void> {
+  let outcome: Outcome
+  try {
+    const provider = await dispatch.providerOf(row.tenant_id)
+    outcome = provider && !row.too_late ? await provider(openMessage(dispatch.keys, row)) : 'failed'
+  } catch (error) {
+    // Not knowing where it broke, nobody may say that it was not sent.
+    dispatch.log.error({ messageId: row.id, error: (error as Error).name }, 'a carrier broke')
+    outcome = 'unknown'
+  }
+  await dispatch.db.inTenant(row.tenant_id, async ({ db, tenantId, now }) => {
+    await db.updateTable('messages').set({ state: outcome, ended_at: now, recipient: null, content: null, lease_until: null })
+      .where('tenant_id', '=', tenantId).where('id', '=', row.id).where('state', '=', 'sending').execute()
+  })
+  if (outcome === 'failed' && row.challenge_id !== null) await dispatch.onFailed(row.tenant_id, row.challenge_id)
+}

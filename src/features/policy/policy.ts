@@ -1,0 +1,77 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { TenantTx } from '../../platform/db/index.ts'
+import type { Actor, Authority, Deps } from '../../platform/deps.ts'
+import type { Precondition } from '../../platform/http/etags.ts'
+import { Refusal } from '../../platform/refusal.ts'
+import { record } from '../audit/audit.ts'
+import { lockPolicy, selectPolicy, updatePolicy, type PolicyRow } from './queries.ts'
+import { defaultPolicy, type Policy, type PolicyChange, type PolicyDocument } from './schema.ts'
+import { weakerFields } from './weaker.ts'
+
+/** The policy in force. Read in the transaction that obeys it, so that a change holds everywhere at once. */
+export async function policyInForce (tx: TenantTx): Promise<PolicyDocument> {
+  return documentOf(await selectPolicy(tx))
+}
+
+export async function readPolicy ({ db }: Deps, { tenantId }: Actor): Promise<Policy> {
+  return toPolicy(await db.inTenant(tenantId, selectPolicy))
+}
+
+/**
+ * Changes the named fields. A policy that is weaker anywhere waits for a second approver; in a sandbox it takes
+ * effect at once and the audit row says `unapproved`. A dry run says what would happen and changes nothing.
+ */
+export async function changePolicy (deps: Deps, tx: TenantTx, authority: Authority, actor: Actor, input: PolicyChange, dryRun: boolean, precondition: Precondition): Promise<Policy> {
+  authority.requireStepUp(actor, 'policy.write')
+  const present = await lockPolicy(tx)
+  precondition(present.version)
+  const before = documentOf(present)
+  const after = merged(before, input)
+  refuseContradictions(after)
+
+  const changed = fieldsThatDiffer(before, after)
+  const weaker = weakerFields(before, after)
+  const waits = weaker.length > 0 && !actor.sandbox
+  if (dryRun) {
+    const refusal = waits ? { allowed: false, rule: 'second_approver' } : { allowed: true }
+    return { ...toPolicy({ ...present, document: JSON.parse(JSON.stringify(after)) as PolicyRow['document'] }), dryRun: { ...refusal, changed, weaker } }
+  }
+  if (changed.length === 0) return toPolicy(present)
+  if (waits) throw authority.refused('policy.write', null, 'second_approver')
+  const row = await updatePolicy(tx, JSON.stringify(after))
+  await record(deps, tx, actor, { action: 'policy.changed', details: { fields: changed, ...(weaker.length > 0 && { weaker, unapproved: true }) } })
+  return toPolicy(row)
+}
+
+/** A stored document holds what was set; a field that came later has its default. */
+const documentOf = (row: PolicyRow): PolicyDocument => merged(defaultPolicy, row.document as PolicyChange)
+
+const groups = ['codes', 'registration', 'pass', 'limits', 'webauthn'] as const
+
+function merged (base: PolicyDocument, change: PolicyChange): PolicyDocument {
+  const result = { ...base, ...change } as PolicyDocument
+  for (const group of groups) Object.assign(result, { [group]: { ...base[group], ...change[group] } })
+  return result
+}
+
+/** Bounds that one field sets for another. */
+function refuseContradictions ({ pass, registration }: PolicyDocument): void {
+  const faults = [
+    pass.minutes > pass.maxMinutes && { pointer: '/pass/minutes', code: 'maximum', message: 'must not be more than pass.maxMinutes' },
+    ...registration.required.map(({ count, oneOf }, index) => count > oneOf.length && { pointer: `/registration/required/${index}/count`, code: 'maximum', message: 'must not be more than oneOf has' }),
+  ].filter((fault) => fault !== false)
+  if (faults.length > 0) throw new Refusal('policy_out_of_bounds', 'A value is outside its bounds.', { errors: faults })
+}
+
+function fieldsThatDiffer (before: PolicyDocument, after: PolicyDocument): string[] {
+  return (Object.keys(after) as (keyof PolicyDocument)[]).flatMap((field) => {
+    if (isDeepStrictEqual(before[field], after[field])) return []
+    if (!(groups as readonly string[]).includes(field)) return [field]
+    const [old, next] = [before[field], after[field]] as [Record<string, unknown>, Record<string, unknown>]
+    return Object.keys(next).filter((name) => !isDeepStrictEqual(old[name], next[name])).map((name) => `${field}.${name}`)
+  })
+}
+
+function toPolicy (row: PolicyRow): Policy {
+  return { version: row.version, ...documentOf(row), createdAt: row.created_at.toISOString(), updatedAt: row.updated_at.toISOString() }
+}

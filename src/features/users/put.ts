@@ -1,0 +1,67 @@
+import type { TenantTx } from '../../platform/db/index.ts'
+import type { Actor, Deps } from '../../platform/deps.ts'
+import { lookupEmail, parseEmail } from '../../platform/addresses/email.ts'
+import type { Precondition } from '../../platform/http/etags.ts'
+import { Refusal } from '../../platform/refusal.ts'
+import { record } from '../audit/audit.ts'
+import { insertUnlessPresent, lockUser, updateUser, type UserRow } from './queries.ts'
+import type { UserChange } from './schema.ts'
+import { signInEmailContext, signInEmailOf } from './users.ts'
+
+/** May the caller change these fields of this user? Throws if not. Handed in: users import no authority. */
+export type JudgeChange = (row: UserRow, changed: readonly (keyof UserChange)[]) => void
+
+/** Makes the user or changes the named fields; every other field keeps its value. Simultaneous twins make one. */
+export async function putUser (deps: Deps, tx: TenantTx, actor: Actor, userId: string, input: UserChange, judge: JudgeChange, precondition: Precondition): Promise<{ row: UserRow, created: boolean }> {
+  const email = readEmail(input.signInEmail)
+  const present = await lockUser(tx, userId)
+  if (!present) {
+    precondition(0)
+    const made = await insertUnlessPresent(tx, {
+      tenant_id: tx.tenantId, user_id: userId, created_at: tx.now, updated_at: tx.now,
+      display_name: input.displayName ?? null, locale: input.locale ?? null, privileged: input.privileged ?? false, status: input.status ?? 'active',
+      ...emailColumns(deps, tx, userId, email ?? null),
+    })
+    if (!made) return putUser(deps, tx, actor, userId, input, judge, precondition) // a twin was first: now it is a change
+    await record(deps, tx, actor, { action: 'user.created', userId, details: { fields: Object.keys(input) } })
+    return { row: (await lockUser(tx, userId))!, created: true }
+  }
+
+  precondition(present.version)
+  const changed = changedFields(deps, present, input, email)
+  judge(present, changed)
+  if (changed.length === 0) return { row: present, created: false }
+  const row = await updateUser(tx, userId, {
+    ...(input.displayName !== undefined && { display_name: input.displayName }),
+    ...(input.locale !== undefined && { locale: input.locale }),
+    ...(input.privileged !== undefined && { privileged: input.privileged }),
+    ...(input.status !== undefined && { status: input.status }),
+    ...(email !== undefined && emailColumns(deps, tx, userId, email)),
+  })
+  await record(deps, tx, actor, { action: 'user.changed', userId, details: { fields: changed } })
+  return { row, created: false }
+}
+
+function readEmail (typed: string | null | undefined): string | null | undefined {
+  if (typed === undefined || typed === null) return typed
+  const parsed = parseEmail(typed)
+  if ('fault' in parsed) throw new Refusal(parsed.fault, parsed.detail, { errors: [{ pointer: '/signInEmail', code: parsed.fault, message: parsed.detail }] })
+  return parsed.email.typed
+}
+
+const emailColumns = ({ keys }: Deps, { tenantId }: TenantTx, userId: string, email: string | null) => email === null
+  ? { sign_in_email: null, sign_in_email_index: null }
+  : {
+      sign_in_email: keys.seal('field', tenantId, signInEmailContext(userId), email),
+      sign_in_email_index: keys.blindIndex(tenantId, 'email', lookupEmail(email)),
+    }
+
+function changedFields ({ keys }: Deps, row: UserRow, input: UserChange, email: string | null | undefined): (keyof UserChange)[] {
+  const changed: (keyof UserChange)[] = []
+  if (input.displayName !== undefined && input.displayName !== row.display_name) changed.push('displayName')
+  if (email !== undefined && email !== signInEmailOf(keys, row)) changed.push('signInEmail')
+  if (input.locale !== undefined && input.locale !== row.locale) changed.push('locale')
+  if (input.privileged !== undefined && input.privileged !== row.privileged) changed.push('privileged')
+  if (input.status !== undefined && input.status !== row.status) changed.push('status')
+  return changed
+}

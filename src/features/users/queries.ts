@@ -1,0 +1,60 @@
+import { sql, type Insertable, type Selectable, type Updateable } from 'kysely'
+import type { TenantTx } from '../../platform/db/index.ts'
+import type { Users } from '../../platform/db/schema.ts'
+
+export type UserRow = Selectable<Users>
+
+export const selectUser = ({ db, tenantId }: TenantTx, userId: string): Promise<UserRow | undefined> =>
+  db.selectFrom('users').selectAll().where('tenant_id', '=', tenantId).where('user_id', '=', userId).executeTakeFirst()
+
+/** Everything that changes a user or their methods holds this lock, so that such changes come one after the other. */
+export const lockUser = ({ db, tenantId }: TenantTx, userId: string): Promise<UserRow | undefined> =>
+  db.selectFrom('users').selectAll().where('tenant_id', '=', tenantId).where('user_id', '=', userId).forNoKeyUpdate().executeTakeFirst()
+
+/** True for the one of several twins that made the row. */
+export async function insertUnlessPresent ({ db }: TenantTx, row: Insertable<Users>): Promise<boolean> {
+  const made = await db.insertInto('users').values(row).onConflict((conflict) => conflict.columns(['tenant_id', 'user_id']).doNothing()).returning('user_id').executeTakeFirst()
+  return made !== undefined
+}
+
+export const updateUser = ({ db, tenantId, now }: TenantTx, userId: string, set: Updateable<Users>): Promise<UserRow> =>
+  db.updateTable('users').set({ ...set, version: sql`version + 1`, updated_at: now })
+    .where('tenant_id', '=', tenantId).where('user_id', '=', userId).returningAll().executeTakeFirstOrThrow()
+
+/** True if the user was not privileged before. */
+export async function setPrivileged ({ db, tenantId, now }: TenantTx, userId: string): Promise<boolean> {
+  const changed = await db.updateTable('users').set({ privileged: true, version: sql`version + 1`, updated_at: now })
+    .where('tenant_id', '=', tenantId).where('user_id', '=', userId).where('privileged', '=', false).returning('user_id').executeTakeFirst()
+  return changed !== undefined
+}
+
+export async function setFirstRegistered ({ db, tenantId }: TenantTx, userId: string, at: Date): Promise<void> {
+  await db.updateTable('users').set({ first_registered_at: at })
+    .where('tenant_id', '=', tenantId).where('user_id', '=', userId).where('first_registered_at', 'is', null).execute()
+}
+
+const likePrefix = (text: string) => `${text.replace(/[\\%_]/g, '\\$&')}%`
+
+/** By id, or by the start of id or name; in the order of ids, after `after`. */
+export function selectUsers ({ db, tenantId }: TenantTx, search: string | undefined, after: string | undefined, limit: number): Promise<UserRow[]> {
+  let query = db.selectFrom('users').selectAll().where('tenant_id', '=', tenantId)
+  if (search !== undefined) {
+    query = query.where((where) => where.or([
+      where('user_id', 'like', likePrefix(search)),
+      where(sql<string>`lower(display_name)`, 'like', likePrefix(search.toLowerCase())),
+    ]))
+  }
+  if (after !== undefined) query = query.where('user_id', '>', after)
+  return query.orderBy('user_id').limit(limit).execute()
+}
+
+/** Users who have the number or address as a method, or sign in with it. */
+export function selectUsersByValue ({ db, tenantId }: TenantTx, indexes: Buffer[], limit: number): Promise<UserRow[]> {
+  return db.selectFrom('users').selectAll().where('tenant_id', '=', tenantId)
+    .where((where) => where.or([
+      where('sign_in_email_index', 'in', indexes),
+      where('user_id', 'in', db.selectFrom('contact_methods').select('user_id')
+        .where('tenant_id', '=', tenantId).where('status', 'in', ['pending', 'active', 'disabled']).where('value_index', 'in', indexes)),
+    ]))
+    .orderBy('user_id').limit(limit).execute()
+}

@@ -1,0 +1,67 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { Authority, Deps } from '../../platform/deps.ts'
+import type { TenantTx } from '../../platform/db/index.ts'
+import { needs, userIdOf } from '../../platform/http/auth.ts'
+import { etagOf, notModified, precondition } from '../../platform/http/etags.ts'
+import { answers, answersToBody } from '../../platform/http/problems.ts'
+import { answer, empty, EtagHeader, IfMatchHeader, IfNoneMatchHeader, LocationHeader, ref } from '../../platform/http/schemas.ts'
+import { changeUser } from './change.ts'
+import { listUsers, readUser, searchUsers } from './read.ts'
+import { RevealQuery, User, UserChange, UserList, UserListQuery, UserParams, UserSearch } from './schema.ts'
+
+/** `defaultCountry` settles a number in national format; it belongs to the organisation. */
+export const userRoutes = (deps: Deps, authority: Authority, defaultCountry: (tx: TenantTx) => Promise<string | null>): FastifyPluginAsyncTypebox => async (app) => {
+  app.addSchema(User)
+  app.addSchema(UserList)
+  app.addSchema(UserChange)
+  app.addSchema(UserSearch)
+
+  app.put('/v1/users/:userId', {
+    schema: {
+      operationId: 'putUser', tags: ['Users'], summary: 'Make or change a user',
+      description: 'Makes the user, or changes the named fields; every other field keeps its value. Clearing `privileged`, and changing the sign-in e-mail or the status of a privileged user, needs a second approver.',
+      ...needs('users.write'), params: UserParams, headers: IfMatchHeader, body: ref(UserChange),
+      response: answersToBody({
+        200: answer(User, 'The user as they are now.', EtagHeader),
+        201: answer(User, 'The user was made.', { ...EtagHeader, ...LocationHeader }),
+      }, 'insufficient_user_authentication', 'not_found', 'user_offboarded', 'version_mismatch', 'invalid_email'),
+    },
+  }, async (request, reply) => {
+    const { user, created } = await changeUser(deps, authority, request.actor, userIdOf(request)!, request.body, precondition(request))
+    if (created) reply.code(201).header('location', `/v1/users/${encodeURIComponent(user.userId)}`)
+    return reply.header('etag', etagOf(user.version)).send(user)
+  })
+
+  app.get('/v1/users/:userId', {
+    schema: {
+      operationId: 'readUser', tags: ['Users'], summary: 'Read a user',
+      description: 'Oneself (`me`), or anyone for those who may read users. The sign-in e-mail is masked.',
+      ...needs('users.read'), params: UserParams, querystring: RevealQuery, headers: IfNoneMatchHeader,
+      response: answers({ 200: answer(User, 'The user.', EtagHeader), 304: empty('They still have the version of `If-None-Match`.') },
+        'insufficient_user_authentication', 'not_found'),
+    },
+  }, async (request, reply) => {
+    const reveal = request.query.reveal ?? false
+    const user = await readUser(deps, authority, request.actor, userIdOf(request)!, reveal)
+    if (reveal) return reply.header('etag', etagOf(user.version)).send(user)
+    return notModified(request, reply, user.version) ? reply : user
+  })
+
+  app.get('/v1/users', {
+    schema: {
+      operationId: 'listUsers', tags: ['Users'], summary: 'Find users by id or name',
+      description: 'Users whose id is, or whose id or name starts with, `search`; all of them without it. In the order of their ids.',
+      ...needs('users.search'), querystring: UserListQuery,
+      response: answers({ 200: answer(UserList, 'A page of users.') }, 'invalid_cursor'),
+    },
+  }, async ({ actor, query }) => listUsers(deps, actor, query))
+
+  app.post('/v1/users/search', {
+    schema: {
+      operationId: 'searchUsers', tags: ['Users'], summary: 'Find users by exact phone or e-mail',
+      description: 'Users who have exactly this number or address as a contact method, or sign in with it. It stands in the body so that it gets into no log.',
+      ...needs('users.search'), body: ref(UserSearch),
+      response: answersToBody({ 200: answer(UserList, 'The users found; at most 200.') }, 'invalid_phone_number', 'phone_number_not_allowed', 'invalid_email'),
+    },
+  }, async ({ actor, body }) => searchUsers(deps, actor, body, defaultCountry))
+}

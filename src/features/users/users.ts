@@ -1,0 +1,59 @@
+import type { TenantTx } from '../../platform/db/index.ts'
+import type { Actor, Deps } from '../../platform/deps.ts'
+import type { Keys } from '../../platform/keys.ts'
+import { maskEmail } from '../../platform/addresses/email.ts'
+import { notFound } from '../../platform/refusal.ts'
+import type { UserStatus } from '../../vocabulary.ts'
+import { record } from '../audit/audit.ts'
+import { insertUnlessPresent, lockUser, selectUser, setFirstRegistered, setPrivileged, type UserRow } from './queries.ts'
+import type { User } from './schema.ts'
+
+export type { UserRow }
+
+/** The user as authority sees them. */
+export const targetOf = (row: UserRow) => ({ userId: row.user_id, privileged: row.privileged, status: row.status as UserStatus })
+
+/** Locks the user for a change; a user who is not there is 404. */
+export async function lockedUser (tx: TenantTx, userId: string): Promise<UserRow> {
+  const row = await lockUser(tx, userId)
+  if (!row) throw notFound()
+  return row
+}
+
+export async function knownUser (tx: TenantTx, userId: string): Promise<UserRow> {
+  const row = await selectUser(tx, userId)
+  if (!row) throw notFound()
+  return row
+}
+
+/** A person's first call makes their row. */
+export async function registerSelf (deps: Deps, tx: TenantTx, actor: Actor): Promise<void> {
+  const made = await insertUnlessPresent(tx, { tenant_id: tx.tenantId, user_id: actor.subject, created_at: tx.now, updated_at: tx.now })
+  if (made) await record(deps, tx, actor, { action: 'user.created', userId: actor.subject, details: { by: 'firstCall' } })
+}
+
+/** Whoever uses an administrator's role is privileged from then on. */
+export async function markPrivileged (deps: Deps, tx: TenantTx, actor: Actor): Promise<void> {
+  if (await setPrivileged(tx, actor.subject)) {
+    await record(deps, tx, actor, { action: 'user.markedPrivileged', userId: actor.subject, details: { roles: actor.roles } })
+  }
+}
+
+/** Notes that a method that counts for MFA has become active for the first time. */
+export const noteFirstRegistration = (tx: TenantTx, row: UserRow): Promise<void> =>
+  row.first_registered_at ? Promise.resolve() : setFirstRegistered(tx, row.user_id, tx.now)
+
+export const signInEmailContext = (userId: string) => [userId, 'signInEmail']
+
+export const signInEmailOf = (keys: Keys, row: UserRow): string | null =>
+  row.sign_in_email && keys.open('field', row.tenant_id, signInEmailContext(row.user_id), row.sign_in_email)
+
+/** `full` shows the address itself. */
+export function toUser (keys: Keys, row: UserRow, full: boolean): User {
+  const email = signInEmailOf(keys, row)
+  return {
+    userId: row.user_id, displayName: row.display_name, signInEmail: full ? email : null, signInEmailDisplay: email && maskEmail(email),
+    locale: row.locale, privileged: row.privileged, status: row.status as UserStatus,
+    createdAt: row.created_at.toISOString(), updatedAt: row.updated_at.toISOString(), version: row.version,
+  }
+}

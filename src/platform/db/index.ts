@@ -1,0 +1,132 @@
+import { CompiledQuery, Kysely, PostgresDialect, sql, type Transaction } from 'kysely'
+import pg from 'pg'
+import { FailoverPool } from './failover-pool.ts'
+import { PipelinedClient } from './pipelined-client.ts'
+import type { DB } from './schema.ts'
+
+/** An open transaction that sees one tenant. */
+export interface TenantTx {
+  db: Transaction<DB>
+  tenantId: string
+  /** The tenant's time when the transaction began, in whole milliseconds. */
+  now: Date
+  /** Runs once the transaction has committed, and not if it rolls back. */
+  afterCommit: (work: () => void) => void
+}
+
+/** A prepared statement whose first parameter is the tenant. */
+export interface HotStatement { name: string, text: string }
+
+/** The three doors to the database. Each sets the tenant; there is no fourth. */
+export interface Db {
+  /** A transaction; rolled back if `work` throws. A deadlock or serialisation failure is tried again, at most twice. */
+  inTenant: <T>(tenantId: string, work: (tx: TenantTx) => Promise<T>) => Promise<T>
+  /** The hot read: one prepared statement in one round trip on a shared pipelined connection. */
+  readInTenant: <R>(tenantId: string, statement: HotStatement, values?: readonly unknown[]) => Promise<R[]>
+  /** Several compiled statements in one transaction and one round trip, on a connection of their own. */
+  batch: (tenantId: string, statements: readonly CompiledQuery[]) => Promise<pg.QueryResult[]>
+  /** The tenant of a slug: the one read that comes before a tenant is known. */
+  tenantBySlug: (slug: string) => Promise<{ tenant_id: string, slug: string, country: string | null, sandbox: boolean } | undefined>
+  /** The server's own clock; also proves that it answers. */
+  serverTime: () => Promise<Date>
+  close: () => Promise<void>
+}
+
+export interface DbOptions {
+  url: string
+  applicationName: string
+  connectionsMax?: number
+  onError: (error: Error) => void
+}
+
+const statementTimeoutMs = 4_000
+const lockTimeoutMs = 2_000
+const acquireTimeoutMs = 500
+const retriesMax = 2
+
+export const connectionSettings = (url: string, applicationName: string): pg.ClientConfig => ({
+  connectionString: url,
+  application_name: applicationName,
+  keepAlive: true,
+  statement_timeout: statementTimeoutMs,
+  lock_timeout: lockTimeoutMs,
+  idle_in_transaction_session_timeout: 10_000,
+  query_timeout: statementTimeoutMs + 1_000,
+})
+
+/** Opens the doors. Nothing is connected until the first use. */
+export function openDb ({ url, applicationName, connectionsMax = 10, onError }: DbOptions): Db {
+  const settings = connectionSettings(url, applicationName)
+  const pool = new FailoverPool({ ...settings, max: connectionsMax, connectionTimeoutMillis: acquireTimeoutMs, maxLifetimeSeconds: 600, idleTimeoutMillis: 30_000 })
+  const pipelines = new FailoverPool({ ...settings, pipeline: true, max: connectionsMax, connectionTimeoutMillis: acquireTimeoutMs, maxLifetimeSeconds: 600, idleTimeoutMillis: 30_000 })
+  pool.on('error', onError)
+  pipelines.on('error', onError)
+  const hot = [new PipelinedClient(settings, onError), new PipelinedClient(settings, onError)]
+  let turn = 0
+  const db = new Kysely<DB>({ dialect: new PostgresDialect({ pool }) })
+
+  const inTenantOnce = async <T>(tenantId: string, work: (tx: TenantTx) => Promise<T>) => {
+    const committed: Array<() => void> = []
+    const result = await db.transaction().execute(async (tx) => {
+      const { rows } = await sql<{ now: Date }>`select enter_tenant(${tenantId}) as now`.execute(tx)
+      return work({ db: tx, tenantId, now: rows[0]!.now, afterCommit: (next) => committed.push(next) })
+    })
+    for (const next of committed) next()
+    return result
+  }
+
+  return {
+    async inTenant (tenantId, work) {
+      for (let retry = 0; ; retry++) {
+        try {
+          return await inTenantOnce(tenantId, work)
+        } catch (error) {
+          if (!gaveWay(error) || retry === retriesMax) throw error
+        }
+      }
+    },
+
+    async readInTenant<R> (tenantId: string, { name, text }: HotStatement, values: readonly unknown[] = []) {
+      turn = (turn + 1) % hot.length
+      const { rows } = await hot[turn]!.query({ name, text, values: [tenantId, ...values] })
+      return rows as R[]
+    },
+
+    async batch (tenantId, statements) {
+      const client = await pipelines.connect()
+      let broken = true
+      try {
+        // Queued in one tick, so that nothing of another caller can come between.
+        const sent = [
+          client.query('begin'),
+          client.query({ name: 'enter_tenant', text: 'select enter_tenant($1)', values: [tenantId] }),
+          ...statements.map((statement) => client.query(statement.sql, [...statement.parameters])),
+          client.query('commit'),
+        ]
+        const settled = await Promise.allSettled(sent)
+        broken = false
+        const failed = settled.find((result) => result.status === 'rejected')
+        if (failed) throw failed.reason
+        return settled.slice(2, -1).map((result) => (result as PromiseFulfilledResult<pg.QueryResult>).value)
+      } finally {
+        client.release(broken)
+      }
+    },
+
+    async tenantBySlug (slug) {
+      const { rows } = await pool.query('select * from tenant_by_slug($1)', [slug])
+      return rows[0]
+    },
+
+    async serverTime () {
+      const { rows } = await pool.query<{ now: Date }>('select clock_timestamp() as now')
+      return rows[0]!.now
+    },
+
+    async close () {
+      await Promise.all([db.destroy(), pipelines.end(), ...hot.map((client) => client.close())])
+    },
+  }
+}
+
+const gaveWay = (error: unknown) => ['40001', '40P01'].includes((error as { code?: string }).code ?? '')

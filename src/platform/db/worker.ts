@@ -1,0 +1,27 @@
+import { Kysely, PostgresDialect } from 'kysely'
+import { connectionSettings, openDb, type Db } from './index.ts'
+import { FailoverPool } from './failover-pool.ts'
+import type { DB } from './schema.ts'
+
+/**
+ * The workers' doors, under the workers' own role. Its policies open the queues (messages, unsealed audit rows,
+ * counts, expired keys) across tenants and nothing else; whatever touches more goes through `inTenant`.
+ */
+export interface WorkerDb extends Pick<Db, 'inTenant' | 'close'> {
+  acrossTenants: <T>(work: (db: Kysely<DB>) => Promise<T>) => Promise<T>
+}
+
+const queueConnectionsMax = 2
+const tenantConnectionsMax = 4
+
+export function openWorkerDb ({ url, onError }: { url: string, onError: (error: Error) => void }): WorkerDb {
+  const pool = new FailoverPool({ ...connectionSettings(url, 'latchkey-worker'), max: queueConnectionsMax, connectionTimeoutMillis: 2_000 })
+  pool.on('error', onError)
+  const queues = new Kysely<DB>({ dialect: new PostgresDialect({ pool }) })
+  const db = openDb({ url, applicationName: 'latchkey-worker', connectionsMax: tenantConnectionsMax, onError })
+  return {
+    inTenant: db.inTenant,
+    acrossTenants: (work) => work(queues),
+    async close () { await Promise.all([queues.destroy(), db.close()]) },
+  }
+}

@@ -1,0 +1,76 @@
+import type { Logger } from 'pino'
+import type { Action, AuthorityRule, Role, Scope, UserStatus } from '../vocabulary.ts'
+import type { Db } from './db/index.ts'
+import type { Keys } from './keys.ts'
+
+/** Background work that a commit can hurry along; without a wake-up it is found by the next sweep. */
+export type Job = 'deliver' | 'seal'
+
+/** What features are handed: no feature opens a connection, reads the environment or asks a clock. */
+export interface Deps {
+  db: Db
+  keys: Keys
+  random: Random
+  wake: (job: Job) => void
+  /** Numbers the tenant's committed audit rows now instead of within the next second. */
+  sealAudit: (tenantId: string) => Promise<void>
+  /** Does the work of a tenant that its moved clock has made due, and answers when it is done. */
+  catchUp: (tenantId: string) => Promise<void>
+  log: Logger
+}
+
+/** Chance, passed in so that a test can fix it. */
+export interface Random {
+  /** UUIDv7 (RFC 9562), lower case. */
+  uuid: () => string
+  /** Decimal digits from a CSPRNG, leading zeros kept. */
+  digits: (length: number) => string
+}
+
+/** Who calls, as the token says. */
+export interface Principal {
+  tenantId: string
+  tenantSlug: string
+  sandbox: boolean
+  subject: string
+  kind: 'person' | 'app'
+  /** Always holds `user` for a person; empty for an app. */
+  roles: readonly Role[]
+  /** Null where the token carries no Latchkey scope: then roles alone decide. */
+  scopes: readonly Scope[] | null
+  authTime: Date | null
+  issuedAt: Date
+  amr: readonly string[]
+}
+
+/** What Latchkey knows of the calling person, read anew for each request. */
+export interface Person {
+  status: UserStatus
+  privileged: boolean
+  mfaEpoch: number
+  /** When a method of theirs that counts for MFA first became active. */
+  firstRegisteredAt: Date | null
+  /** Strength of their strongest active method; see `authority/strength.ts`. */
+  strongest: number
+}
+
+/** The caller of this request. */
+export interface Actor extends Principal {
+  /** Null for an app. */
+  person: Person | null
+  requestId: string
+  /** The database's own clock, which a sandbox does not move: ages of tokens and second factors. */
+  serverNow: Date
+}
+
+/** The user an action is about, as far as authority must know them. */
+export interface Target { userId: string, privileged: boolean, status: UserStatus }
+
+/** What authority decides, for the features that are handed it instead of importing it. Each throws its refusal. */
+export interface Authority {
+  judgeTarget: (actor: Actor, action: Action, target: Target) => void
+  requireStepUp: (actor: Actor, action: Action) => void
+  /** Whether the caller sees full values of this user: their own, by permission (`reveal`), or not. */
+  valuesShown: (actor: Actor, userId: string, reveal: boolean) => 'own' | 'revealed' | 'masked'
+  refused: (action: Action, userId: string | null, rule: AuthorityRule) => Error
+}

@@ -1,0 +1,28 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { Refusal } from '../refusal.ts'
+
+/** Throws `version_mismatch` unless the caller's `If-Match` (if any) names this version. Call it on a locked row. */
+export type Precondition = (version: number) => void
+
+export const etagOf = (version: number) => `"${version}"`
+
+/** RFC 9110 section 13.1.1: strong comparison; `*` fits any version. */
+export function precondition (request: FastifyRequest): Precondition {
+  const wanted = request.headers['if-match']
+  return (version) => {
+    if (wanted === undefined || named(wanted, false).some((tag) => tag === '*' || tag === etagOf(version))) return
+    throw new Refusal('version_mismatch', 'The resource has another version by now. Read it again.')
+  }
+}
+
+/** RFC 9110 section 13.1.2: weak comparison. True if the reply has been sent as 304. */
+export function notModified (request: FastifyRequest, reply: FastifyReply, version: number): boolean {
+  reply.header('etag', etagOf(version))
+  const known = request.headers['if-none-match']
+  if (known === undefined || !named(known, true).some((tag) => tag === '*' || tag === etagOf(version))) return false
+  void reply.code(304).send()
+  return true
+}
+
+const named = (header: string, weak: boolean) =>
+  header.split(',').map((tag) => weak ? tag.trim().replace(/^W\//, '') : tag.trim())

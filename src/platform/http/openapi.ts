@@ -1,0 +1,63 @@
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyInstance } from 'fastify'
+
+/** Where Swagger UI signs in; null where no issuer offers it. */
+export interface SignIn { authorizationUrl: string, tokenUrl: string, clientId: string }
+
+const tags = [
+  ['Users', 'People, as the identity provider knows them.'],
+  ['Contact methods', 'Phones and alternate e-mails, and how they are verified and changed.'],
+  ['Challenges', 'One attempt to verify that a user controls a method.'],
+  ['Organization', 'The tenant\'s own profile.'],
+  ['Policy', 'The rules of the tenant, inside hard bounds.'],
+  ['Audit', 'What was done, by whom, and that nobody altered it.'],
+  ['Sandbox', 'For tests: an inbox instead of a carrier, and a clock that moves.'],
+] as const
+
+/** Collects the document while routes are registered: register it before them. */
+export async function describeApi (app: FastifyInstance, signIn: SignIn | null): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Latchkey', version: '1.0.0',
+        description: 'Knows how a person can be reached and verified: contact methods, challenges and MFA resets. Every error is a problem (RFC 9457) with a stable `code`; each has its page at `/problems/{code}`.',
+        license: { name: 'Proprietary', identifier: 'LicenseRef-Proprietary' },
+      },
+      servers: [{ url: '/', description: 'This service' }],
+      tags: tags.map(([name, description]) => ({ name, description })),
+      components: {
+        securitySchemes: {
+          bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'An access token (RFC 9068) of a trusted issuer.' },
+          ...(signIn && {
+            signIn: {
+              type: 'oauth2', description: 'Signs in at the issuer and sends its access token.',
+              flows: { authorizationCode: { authorizationUrl: signIn.authorizationUrl, tokenUrl: signIn.tokenUrl, scopes: { openid: 'Sign in' } } },
+            },
+          }),
+        },
+      },
+    },
+    refResolver: { buildLocalReference: (json, _base, _fragment, index) => typeof json.$id === 'string' ? json.$id : `def-${index}` },
+    transform: ({ schema, url }) => ({ schema: signIn || !schema?.security ? schema : { ...schema, security: [{ bearer: [] }] }, url }),
+  })
+}
+
+/** Serves the document and, for people, Swagger UI. */
+export async function serveApiDescription (app: FastifyInstance, signIn: SignIn | null): Promise<void> {
+  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+  await app.register(async (docs) => {
+    const origins = signIn ? ` ${new URL(signIn.tokenUrl).origin}` : ''
+    docs.addHook('onSend', async (_request, reply) => {
+      // Swagger UI sets one inline style; everything else stays as strict as on the other pages.
+      reply.header('content-security-policy', `default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'${origins}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`)
+    })
+    await docs.register(swaggerUi, {
+      routePrefix: '/docs',
+      uiConfig: { docExpansion: 'list', tryItOutEnabled: true, displayRequestDuration: true, defaultModelsExpandDepth: 0 },
+      ...(signIn && { initOAuth: { clientId: signIn.clientId, appName: 'Latchkey', usePkceWithAuthorizationCodeGrant: true, scopes: ['openid'] } }),
+      theme: { title: 'Latchkey API' },
+    })
+  })
+}

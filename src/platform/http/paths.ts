@@ -1,0 +1,21 @@
+import type { FastifyInstance } from 'fastify'
+
+/** Which methods a path answers, whatever its parameters: for 405 and its `Allow`. */
+export interface KnownPaths { methodsOf: (url: string) => string[] }
+
+/** Collects the routes as they are registered; create it before the first of them. */
+export function knownPaths (app: FastifyInstance): KnownPaths {
+  const routes: Array<{ pattern: RegExp, methods: string[] }> = []
+  app.addHook('onRoute', ({ url, method }) => {
+    routes.push({ pattern: patternOf(url), methods: [method].flat() })
+  })
+  return {
+    methodsOf (url) {
+      const path = url.split('?', 1)[0]!
+      return [...new Set(routes.filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => methods))].toSorted()
+    },
+  }
+}
+
+const patternOf = (url: string) =>
+  new RegExp(`^${url.split('/').map((part) => part.startsWith(':') ? '[^/]+' : part === '*' ? '.*' : part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('/')}$`)

@@ -1,0 +1,114 @@
+import { sql } from 'kysely'
+import type { FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import { buildApp } from './app.ts'
+import { sealAll, sealTenant, writeCountedRefusals } from './features/audit/sealer.ts'
+import { failChallenge } from './features/challenges/challenges.ts'
+import { createDispatcher } from './features/delivery/dispatch.ts'
+import { sandboxProvider } from './features/sandbox/provider.ts'
+import { databaseClock } from './platform/db/clock.ts'
+import { openDb } from './platform/db/index.ts'
+import { openWorkerDb, type WorkerDb } from './platform/db/worker.ts'
+import type { Deps, Job, Random } from './platform/deps.ts'
+import type { SignIn } from './platform/http/openapi.ts'
+import { tokenVerifier, type TrustedIssuer } from './platform/http/tokens.ts'
+import { startLoop } from './platform/jobs/loop.ts'
+import { keysOf, type KeyRing } from './platform/keys.ts'
+import { errorFields } from './platform/log.ts'
+import { systemRandom } from './platform/random.ts'
+
+export interface ServiceOptions {
+  serviceUrl: string
+  workerUrl: string
+  keyRing: KeyRing
+  issuers: readonly TrustedIssuer[]
+  signIn: SignIn | null
+  adminTokenMaxSeconds: number
+  sandboxAllowed: boolean
+  trustedProxies: string[]
+  production: boolean
+  log: Logger
+  random?: Random
+  connectionsMax?: number
+  leaks?: boolean
+  onUndeclared?: (code: string, route: string) => void
+}
+
+export interface Service {
+  app: FastifyInstance
+  deps: Deps
+  /** From now on `/health/ready` says no; requests are still answered. */
+  drain: () => void
+  /** Ends requests and sends that are under way, then closes everything. */
+  stop: () => Promise<void>
+}
+
+const deliverEveryMs = 1_000
+const sealEveryMs = 500
+const sweepEveryMs = 15_000
+
+/** Puts the parts together: doors to the database, workers, the HTTP side. Does not listen. */
+export async function createService (options: ServiceOptions): Promise<Service> {
+  const { serviceUrl, workerUrl, keyRing, log, connectionsMax } = options
+  const onError = (error: Error) => { log.warn(errorFields(error), 'a database connection was lost') }
+  const db = openDb({ url: serviceUrl, applicationName: 'latchkey', onError, ...(connectionsMax !== undefined && { connectionsMax }) })
+  const workers = openWorkerDb({ url: workerUrl, onError })
+  const keys = keysOf(keyRing)
+  const random = options.random ?? systemRandom
+  const clock = databaseClock(db)
+  await clock.measure()
+
+  const sandbox = sandboxProvider(workers, keys)
+  const dispatcher = createDispatcher({
+    db: workers, keys, log,
+    providerOf: async (tenantId) => options.sandboxAllowed && await isSandbox(workers, tenantId) ? sandbox : null,
+    onFailed: (tenantId, challengeId) => workers.inTenant(tenantId, (tx) => failChallenge(tx, challengeId)),
+  })
+  const loops = {
+    deliver: startLoop('deliver', deliverEveryMs, dispatcher.sweep, log),
+    seal: startLoop('seal', sealEveryMs, () => sealAll(workers, keys), log),
+    sweep: startLoop('sweep', sweepEveryMs, async () => {
+      await writeCountedRefusals(workers, { keys, random })
+      await dropExpiredKeys(workers)
+    }, log),
+  }
+  const deps: Deps = {
+    db, keys, random, log,
+    wake: (job: Job) => loops[job].wake(),
+    sealAudit: async (tenantId) => { await sealTenant(workers, keys, tenantId) },
+    catchUp: async (tenantId) => {
+      await dispatcher.catchUp(tenantId)
+      await sealTenant(workers, keys, tenantId)
+    },
+  }
+  const tokens = tokenVerifier(options.issuers, clock.now)
+  const readiness = { draining: false }
+  const app = await buildApp(deps, {
+    verifyToken: tokens.verify, clock: clock.now, adminTokenMaxSeconds: options.adminTokenMaxSeconds, sandboxAllowed: options.sandboxAllowed,
+    trustedProxies: options.trustedProxies, signIn: options.signIn, readiness, production: options.production, leaks: options.leaks ?? false,
+    ...(options.onUndeclared && { onUndeclared: options.onUndeclared }),
+  })
+  return {
+    app, deps,
+    drain () { readiness.draining = true },
+    async stop () {
+      readiness.draining = true
+      await app.close()
+      await Promise.all(Object.values(loops).map((loop) => loop.stop()))
+      await dispatcher.idle()
+      tokens.close()
+      clock.close()
+      await Promise.all([db.close(), workers.close()])
+    },
+  }
+}
+
+async function isSandbox (db: WorkerDb, tenantId: string): Promise<boolean> {
+  return db.inTenant(tenantId, async (tx) => (await tx.db.selectFrom('tenants').select('sandbox').where('tenant_id', '=', tenantId).executeTakeFirst())?.sandbox ?? false)
+}
+
+async function dropExpiredKeys (db: WorkerDb): Promise<void> {
+  await db.acrossTenants((all) => sql`
+    delete from idempotency_keys where (tenant_id, caller, key_mac) in (
+      select tenant_id, caller, key_mac from idempotency_keys where expires_at <= now() limit 1000 for update skip locked)`.execute(all))
+}

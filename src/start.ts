@@ -1,0 +1,135 @@
+import { join } from 'node:path'
+import type { AddressInfo } from 'node:net'
+import type { Logger } from 'pino'
+import { ConfigurationError, refuseDevelopmentSettings, type Config, type ConfiguredIssuer } from './config.ts'
+import { startEmbeddedPostgres } from './platform/db/embedded/index.ts'
+import { openDb } from './platform/db/index.ts'
+import { migrate } from './platform/db/migrate.ts'
+import { loginUrl, workerUrlFrom } from './platform/db/roles.ts'
+import { databaseFaults } from './platform/db/safety.ts'
+import { openWorkerDb } from './platform/db/worker.ts'
+import type { SignIn } from './platform/http/openapi.ts'
+import { keysOf, parseKeyRing } from './platform/keys.ts'
+import { createLog } from './platform/log.ts'
+import { systemRandom } from './platform/random.ts'
+import { createService } from './service.ts'
+
+export interface RunningProcess { log: Logger, drain: () => void, stop: () => Promise<void> }
+
+const say = (line: string) => { process.stdout.write(`${line}\n`) }
+
+/** Configuration → database → service → listening. What fails on the way is undone before the error is passed on. */
+export async function startProcess (config: Config): Promise<RunningProcess> {
+  refuseDevelopmentSettings(config)
+  const undo: Array<() => Promise<void>> = []
+  try {
+    return await start(config, undo)
+  } catch (error) {
+    for (const step of undo.toReversed()) await step().catch(() => undefined)
+    throw error
+  }
+}
+
+async function start (config: Config, undo: Array<() => Promise<void>>): Promise<RunningProcess> {
+  const log = createLog(config.logLevel)
+  const database = await openDatabase(config, undo)
+  await refuseUnsafeDatabase(config, database)
+  if (config.production && config.sandboxAllowed) log.warn('SANDBOX=allowed: sandbox tenants work in this production. Nothing is sent to their people.')
+
+  const issuer = config.issuers.length > 0 ? null : await startIssuer(config, database, undo)
+  const issuers = issuer ? [issuer.trusted] : config.issuers
+  const service = await createService({
+    serviceUrl: database.serviceUrl, workerUrl: database.workerUrl, keyRing: database.keyRing, issuers, signIn: signInOf(issuers),
+    adminTokenMaxSeconds: config.adminTokenMaxSeconds, sandboxAllowed: config.sandboxAllowed, trustedProxies: config.trustedProxies,
+    production: config.production, leaks: config.leaks, log,
+  })
+  undo.push(service.stop)
+  await service.app.listen({ host: config.host, port: config.port })
+  const { port } = service.app.server.address() as AddressInfo
+  issuer?.apiIsAt(port)
+  if (config.production) log.info({ port, carrier: 'none' }, 'ready; no carrier is configured, so that challenges which need a message will fail')
+  else announce(`http://${config.host}:${port}`, issuer?.trusted.issuer ?? null)
+  return {
+    log,
+    drain: service.drain,
+    stop: async () => { for (const step of undo.toReversed()) await step() },
+  }
+}
+
+interface OpenDatabase { ownerUrl: string | null, serviceUrl: string, workerUrl: string, keyRing: ReturnType<typeof parseKeyRing> }
+
+/** The configured server, or the embedded one; migrated where the owner is known. */
+async function openDatabase (config: Config, undo: Array<() => Promise<void>>): Promise<OpenDatabase> {
+  const keyRingText = config.keyRingText ?? await (await import('./dev/keys.ts')).developmentKeyRing(config.dataDirectory)
+  const keyRing = parseKeyRing(keyRingText)
+  let ownerUrl = config.production ? null : config.ownerUrl
+  if (ownerUrl === null && config.serviceUrl === null) {
+    const embedded = await startEmbeddedPostgres({ directory: join(config.dataDirectory, 'postgres'), log: (message) => say(`postgres: ${message}`) })
+    undo.push(embedded.stop)
+    ownerUrl = embedded.url
+  }
+  if (ownerUrl !== null) await migrate({ ownerUrl, keyRing, log: say })
+  const serviceUrl = config.serviceUrl ?? loginUrl(ownerUrl!, keyRing, 'service')
+  return { ownerUrl, serviceUrl, workerUrl: workerUrlFrom(serviceUrl, keyRing), keyRing }
+}
+
+async function refuseUnsafeDatabase (config: Config, { serviceUrl, workerUrl }: OpenDatabase): Promise<void> {
+  const faults = await databaseFaults(serviceUrl, config.production)
+  if (faults.length === 0 && config.production && !config.sandboxAllowed && await hasSandboxTenant(workerUrl)) {
+    faults.push('the sandbox provider is not for production: the database holds sandbox tenants (set SANDBOX=allowed if this is a staging server)')
+  }
+  if (faults.length > 0) throw new ConfigurationError(`Refusing to start:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`)
+}
+
+async function hasSandboxTenant (workerUrl: string): Promise<boolean> {
+  const db = openWorkerDb({ url: workerUrl, onError: () => undefined })
+  try {
+    return await db.acrossTenants((all) => all.selectFrom('tenants').select('slug').where('sandbox', '=', true).limit(1).executeTakeFirst()) !== undefined
+  } finally {
+    await db.close()
+  }
+}
+
+/** The development issuer with its demo people. It creates tenants, which only the owner of the database may. */
+async function startIssuer (config: Config, { ownerUrl, keyRing }: OpenDatabase, undo: Array<() => Promise<void>>) {
+  if (ownerUrl === null) throw new ConfigurationError('The development issuer creates tenants and needs DATABASE_URL (the owner); or set ISSUERS.')
+  const { startDevelopmentIssuer } = await import('./dev/issuer/issuer.ts')
+  const { demoUsers, makeDemoData, tenantMaker } = await import('./dev/demo.ts')
+  const ownerDb = openDb({ url: ownerUrl, applicationName: 'latchkey-dev', connectionsMax: 2, onError: () => undefined })
+  undo.push(ownerDb.close)
+  const tools = { keys: keysOf(keyRing), random: systemRandom }
+  const makeTenant = tenantMaker(ownerDb, tools)
+  await makeDemoData(ownerDb, tools, makeTenant)
+  let apiPort = config.port
+  const issuer = await startDevelopmentIssuer({
+    host: config.host, port: config.issuerPort, audience: 'latchkey', apiOrigin: () => `http://${config.host}:${apiPort}`,
+    keyFile: join(config.dataDirectory, 'issuer-keys.json'), ensureTenant: (slug) => makeTenant(slug), demoUsers, log: say,
+  })
+  undo.push(issuer.close)
+  const trusted: ConfiguredIssuer = {
+    issuer: issuer.issuer, jwksUri: issuer.jwksUri, audience: issuer.audience, typ: 'at+jwt', algorithms: ['ES256'],
+    claims: { tenant: 'tenant', roles: 'roles', scope: 'scope', kind: null },
+    authorizationUrl: issuer.authorizationUrl, tokenUrl: issuer.tokenUrl, swaggerClientId: issuer.swaggerClientId,
+  }
+  return { trusted, apiIsAt: (port: number) => { apiPort = port } }
+}
+
+function signInOf ([issuer]: readonly ConfiguredIssuer[]): SignIn | null {
+  return issuer?.authorizationUrl && issuer.tokenUrl && issuer.swaggerClientId
+    ? { authorizationUrl: issuer.authorizationUrl, tokenUrl: issuer.tokenUrl, clientId: issuer.swaggerClientId }
+    : null
+}
+
+function announce (origin: string, issuer: string | null): void {
+  const lines = [
+    '', 'Latchkey is ready.', `  API         ${origin}/v1`, `  Swagger UI  ${origin}/docs`, `  Inbox       ${origin}/v1/sandbox/messages`,
+    ...(issuer ? [
+      `  Tokens      ${issuer}/dev/tokens`, '', 'Try:',
+      `  TOKEN=$(curl -s ${issuer}/dev/tokens -H 'content-type: application/json' -d '{"tenant":"demo","subject":"demo-user","kind":"person"}' | sed 's/.*"accessToken":"\\([^"]*\\)".*/\\1/')`,
+      `  curl -s ${origin}/v1/users/me/contact-methods -H "authorization: Bearer $TOKEN" -H 'content-type: application/json' -d '{"kind":"mobilePhone","value":"+1 (415) 555-0132"}'`,
+      `  curl -s ${origin}/v1/users/me/contact-methods -H "authorization: Bearer $TOKEN"`,
+    ] : []),
+    '',
+  ]
+  for (const line of lines) say(line)
+}

@@ -1,0 +1,83 @@
+/** The closed lists that several features share. Schemas, domain files and tests import them from here. */
+
+export const methodKinds = ['mobilePhone', 'alternatePhone', 'officePhone', 'alternateEmail'] as const
+export type MethodKind = typeof methodKinds[number]
+
+export const methodStatuses = ['pending', 'active', 'disabled'] as const
+export type MethodStatus = typeof methodStatuses[number]
+
+/** What a person can prove themself with: a contact method or an authenticator. */
+export const factors = ['passkey', 'totp', 'mobilePhone', 'alternatePhone', 'officePhone', 'alternateEmail'] as const
+export type Factor = typeof factors[number]
+
+export const channels = ['sms', 'voice', 'email', 'totp', 'passkey', 'recoveryCode', 'temporaryAccessPass'] as const
+export type Channel = typeof channels[number]
+
+/** The channels on which a message goes out to an address. */
+export const messageChannels = ['sms', 'voice', 'email'] as const
+export type MessageChannel = typeof messageChannels[number]
+
+export const purposes = ['verifyContact', 'signIn', 'stepUp', 'recovery', 'callerCheck', 'transaction'] as const
+export type Purpose = typeof purposes[number]
+
+export const challengeStatuses = ['pending', 'approved', 'exhausted', 'expired', 'canceled', 'failed'] as const
+export type ChallengeStatus = typeof challengeStatuses[number]
+
+export const deliveryStates = ['queued', 'sending', 'sent', 'delivered', 'failed', 'unknown'] as const
+export type DeliveryState = typeof deliveryStates[number]
+
+export const userStatuses = ['active', 'disabled', 'offboarded'] as const
+export type UserStatus = typeof userStatuses[number]
+
+export const roles = ['user', 'reader', 'helpdesk', 'privilegedAdmin', 'policyAdmin', 'auditor'] as const
+export type Role = typeof roles[number]
+
+export const scopes = [
+  'users:read', 'users:write', 'sign-in:read', 'challenges:write', 'contact-methods:read', 'contact-methods:write',
+  'contact-methods:reveal', 'mfa-resets:write', 'events:read', 'audit:read', 'imports:write',
+] as const
+export type Scope = typeof scopes[number]
+
+/** Roles whose use marks the person as privileged: everything beyond `user` and `reader`. */
+export const administrativeRoles: readonly Role[] = ['helpdesk', 'privilegedAdmin', 'policyAdmin', 'auditor']
+
+interface ActionRule {
+  /** A person may do it to themself. */
+  self: boolean
+  roles: readonly Role[]
+  scope: Scope | null
+  /** On an administrator's route a caller without the right hears 403; on another's object, 404. */
+  administrative: boolean
+  /** It changes something, so that a person needs a fresh second factor. */
+  changes: boolean
+}
+
+const readers = ['reader', 'helpdesk', 'privilegedAdmin'] as const
+const helpers = ['helpdesk', 'privilegedAdmin'] as const
+
+/** Who may do what: the one table behind every permission. `everyone` of a tenant may use its sandbox. */
+export const actions = {
+  'users.read': { self: true, roles: readers, scope: 'users:read', administrative: false, changes: false },
+  'users.search': { self: false, roles: readers, scope: 'users:read', administrative: true, changes: false },
+  'users.write': { self: false, roles: ['privilegedAdmin'], scope: 'users:write', administrative: true, changes: true },
+  'contactMethods.read': { self: true, roles: readers, scope: 'contact-methods:read', administrative: false, changes: false },
+  'contactMethods.reveal': { self: false, roles: ['privilegedAdmin'], scope: 'contact-methods:reveal', administrative: false, changes: true },
+  'contactMethods.write': { self: true, roles: helpers, scope: 'contact-methods:write', administrative: false, changes: true },
+  'contactMethods.preVerify': { self: false, roles: ['privilegedAdmin'], scope: null, administrative: false, changes: true },
+  'challenges.start': { self: true, roles: [], scope: 'challenges:write', administrative: false, changes: false },
+  'challenges.use': { self: true, roles: [], scope: 'challenges:write', administrative: false, changes: false },
+  'policy.read': { self: false, roles: ['reader', 'helpdesk', 'privilegedAdmin', 'policyAdmin'], scope: null, administrative: true, changes: false },
+  'policy.write': { self: false, roles: ['policyAdmin'], scope: null, administrative: true, changes: true },
+  'organization.read': { self: false, roles: ['reader', 'helpdesk', 'privilegedAdmin', 'policyAdmin'], scope: null, administrative: true, changes: false },
+  'organization.write': { self: false, roles: ['policyAdmin'], scope: null, administrative: true, changes: true },
+  'audit.read': { self: false, roles: ['auditor'], scope: 'audit:read', administrative: true, changes: false },
+  'sandbox.use': { self: true, roles: roles, scope: null, administrative: false, changes: false },
+} as const satisfies Record<string, ActionRule>
+export type Action = keyof typeof actions
+export const ruleOf = (action: Action): ActionRule => actions[action]
+
+/** Why a caller who may see a target may not touch it; the `rule` of a 403. */
+export const authorityRules = [
+  'role', 'scope', 'privileged_target', 'second_approver', 'self_administration', 'policy_pre_verified', 'reveal', 'unknown_tenant',
+] as const
+export type AuthorityRule = typeof authorityRules[number]
