@@ -41,7 +41,8 @@ export function secure (app: FastifyInstance, authenticate: Authenticate): void 
 
 /** The token of a request (RFC 6750 section 2.1): one header, one scheme. */
 export function bearerOf (request: FastifyRequest): string {
-  const sent = request.raw.headersDistinct.authorization ?? []
+  // Node keeps the first of several such headers; which one another reader keeps is anyone's guess.
+  const sent = request.raw.rawHeaders.filter((_part, index, all) => index % 2 === 1 && all[index - 1]!.toLowerCase() === 'authorization')
   if (sent.length === 0) throw new Refusal('unauthenticated', 'Send a bearer token.')
   const token = sent.length === 1 ? /^Bearer +([A-Za-z0-9\-._~+/]+=*)$/i.exec(sent[0]!)?.[1] : undefined
   if (token === undefined) {
