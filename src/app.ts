@@ -15,7 +15,7 @@ import { organizationRoutes } from './features/organization/routes.ts'
 import { policyRoutes } from './features/policy/routes.ts'
 import { sandboxRoutes } from './features/sandbox/routes.ts'
 import { userRoutes } from './features/users/routes.ts'
-import type { Deps } from './platform/deps.ts'
+import type { Actor, Deps } from './platform/deps.ts'
 import { bearerOf, secure, userIdOf } from './platform/http/auth.ts'
 import { healthRoutes, type Readiness } from './platform/http/health.ts'
 import { describeApi, serveApiDescription, type SignIn } from './platform/http/openapi.ts'
@@ -43,13 +43,9 @@ export interface AppOptions {
 /** The whole HTTP side, ready to listen or to be injected into. Opens nothing. */
 export async function buildApp (deps: Deps, options: AppOptions): Promise<FastifyInstance> {
   const app = createServer({
-    log: deps.log, uuid: deps.random.uuid, trustedProxies: options.trustedProxies,
+    log: deps.log, uuid: deps.random.uuid, trustedProxies: options.trustedProxies, isDraining: () => options.readiness.draining, hsts: options.production,
     leaks: options.leaks ?? false, ...(options.onUndeclared && { onUndeclared: options.onUndeclared }),
     onRefusal: (error, request) => recordIfAuthority(deps, error, request),
-  })
-  await app.register(helmet, {
-    contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ['\'none\''], styleSrc: ['\'self\''], baseUri: ['\'none\''], formAction: ['\'none\''], frameAncestors: ['\'none\''] } },
-    hsts: options.production && { maxAge: 31_536_000 },
   })
   await describeApi(app, options.signIn)
   app.addSchema(Problem)
@@ -65,8 +61,14 @@ export async function buildApp (deps: Deps, options: AppOptions): Promise<Fastif
   await api.register(sandboxRoutes(deps, options.sandboxAllowed))
 
   healthRoutes(app, deps.db, options.readiness)
-  await app.register(problemPages)
-  await serveApiDescription(app, options.signIn)
+  await app.register(async (pages) => {
+    await pages.register(helmet, {
+      contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ['\'none\''], styleSrc: ['\'self\''], baseUri: ['\'none\''], formAction: ['\'none\''], frameAncestors: ['\'none\''] } },
+      hsts: options.production && { maxAge: 31_536_000 },
+    })
+    await pages.register(problemPages)
+    await serveApiDescription(pages, options.signIn)
+  })
   await app.ready()
   return app
 }
@@ -77,12 +79,19 @@ function authenticator (deps: Deps, { verifyToken, clock, adminTokenMaxSeconds }
   return async (request: FastifyRequest, action: Action) => {
     const now = clock()
     const principal = await principalOf(tenants, await verifyToken(bearerOf(request)), adminTokenMaxSeconds, now)
+    const judge = (actor: Actor) => {
+      // Whom a challenge is for, its body says; using one is the right of who started it, and to anyone else it is a 404.
+      if (action !== 'challenges.start') judgeCaller(actor, action, action === 'challenges.use' ? actor.subject : userIdOf(request, actor))
+      return actor
+    }
     // A hot read looks the person up in its own statement; a reveal is no hot read.
-    const admitsItself = request.routeOptions.config.admitsItself === true && !('reveal' in (request.query as object))
-    const actor = admitsItself ? { ...principal, person: null, requestId: request.id, serverNow: now } : await admit(deps, principal, request.id, now)
-    request.actor = actor // a refusal below is recorded with who it was
-    if (action !== 'challenges.start' && action !== 'challenges.use') judgeCaller(actor, action, userIdOf(request, actor))
-    return actor
+    if (request.routeOptions.config.admitsItself === true && !('reveal' in (request.query as object))) {
+      try {
+        return judge({ ...principal, person: null, requestId: request.id, serverNow: now })
+      } catch { /* Judged again below: whoever is not welcome hears that first. */ }
+    }
+    request.actor = await admit(deps, principal, request.id, now) // a refusal below is recorded with who it was
+    return judge(request.actor)
   }
 }
 

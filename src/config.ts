@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { Type, type Static } from '@sinclair/typebox'
 import { envSchema } from 'env-schema'
 import type { TrustedIssuer } from './platform/http/tokens.ts'
@@ -51,7 +52,7 @@ export interface ConfiguredIssuer extends TrustedIssuer {
 export class ConfigurationError extends Error {}
 
 /** Reads the environment, the only place that does. Throws with every fault at once, and never prints a value. */
-export function readConfig (environment: NodeJS.ProcessEnv): Config {
+export function readConfig (environment: NodeJS.ProcessEnv = process.env): Config {
   const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''))
   let read: Static<typeof Environment>
   try {
@@ -67,16 +68,40 @@ export function readConfig (environment: NodeJS.ProcessEnv): Config {
     port: listen,
     issuerPort: read.DEV_ISSUER_PORT ?? (listen === 0 ? 0 : listen + 1),
     dataDirectory: read.DATA_DIR ?? '.data',
-    ownerUrl: read.DATABASE_URL ?? null,
-    serviceUrl: read.SERVICE_DATABASE_URL ?? null,
+    ownerUrl: databaseAddress(read, 'DATABASE_URL'),
+    serviceUrl: databaseAddress(read, 'SERVICE_DATABASE_URL'),
     keyRingText: read.KEY_RING ?? null,
     issuers: read.ISSUERS === undefined ? [] : readIssuers(read.ISSUERS),
-    trustedProxies: (read.TRUSTED_PROXIES ?? '').split(',').map((range) => range.trim()).filter(Boolean),
+    trustedProxies: proxyRanges(read.TRUSTED_PROXIES ?? ''),
     sandboxAllowed: !production || read.SANDBOX === 'allowed',
     adminTokenMaxSeconds: read.ADMIN_TOKEN_MAX_SECONDS ?? (production ? 300 : 3600),
     logLevel: read.LOG_LEVEL ?? 'info',
     leaks: read.LATCHKEY_LEAK === '1',
   }
+}
+
+/** The server on which `npm run generate` makes its throw-away database, where it is not to start one; tests use it too. */
+export const testServerUrl = (environment: NodeJS.ProcessEnv = process.env): string | null => environment.TEST_DATABASE_URL || null
+
+function databaseAddress (read: Static<typeof Environment>, name: 'DATABASE_URL' | 'SERVICE_DATABASE_URL'): string | null {
+  const address = read[name]
+  if (address === undefined) return null
+  const url = URL.canParse(address) ? new URL(address) : null
+  if (url && ['postgres:', 'postgresql:'].includes(url.protocol) && url.hostname !== '' && url.pathname.length > 1) return address
+  throw new ConfigurationError(`${name} must be the address of a database: postgres://role:password@host:port/database`)
+}
+
+/** `X-Forwarded-For` is believed from exactly these; a slip of the pen must not open it to everyone. */
+function proxyRanges (list: string): string[] {
+  const ranges = list.split(',').map((range) => range.trim()).filter(Boolean)
+  for (const range of ranges) {
+    const [address = '', bits, more] = range.split('/')
+    const most = { 0: -1, 4: 32, 6: 128 }[isIP(address)]!
+    if (most < 0 || more !== undefined || (bits !== undefined && !(/^\d{1,3}$/.test(bits) && Number(bits) <= most))) {
+      throw new ConfigurationError('TRUSTED_PROXIES must name addresses or CIDR ranges, comma-separated')
+    }
+  }
+  return ranges
 }
 
 const asymmetric = ['ES256', 'ES384', 'RS256', 'PS256', 'EdDSA']
@@ -115,9 +140,14 @@ function readIssuers (json: string): ConfiguredIssuer[] {
 
 const isLoopback = (url: URL) => ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)
 
-/** What production refuses before anything is opened. */
+/** Refuses in production, before anything is opened, what is for development only. */
 export function refuseDevelopmentSettings (config: Config): void {
-  if (!config.production) return
+  const faults = config.production ? developmentSettings(config) : []
+  if (faults.length > 0) throw new ConfigurationError(`Refusing to start in production:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`)
+}
+
+/** What of the configuration production refuses, in plain words. */
+export function developmentSettings (config: Config): string[] {
   const faults: string[] = []
   if (config.issuers.length === 0) faults.push('the development issuer is not for production: set ISSUERS')
   for (const { issuer, jwksUri } of config.issuers) {
@@ -128,5 +158,5 @@ export function refuseDevelopmentSettings (config: Config): void {
   if (config.keyRingText === null) faults.push('there is no key ring: set KEY_RING')
   if (config.serviceUrl === null) faults.push('there is no database: set SERVICE_DATABASE_URL (the owner\'s DATABASE_URL is for `npm run migrate`)')
   if (config.leaks) faults.push('LATCHKEY_LEAK logs what people send')
-  if (faults.length > 0) throw new ConfigurationError(`Refusing to start in production:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`)
+  return faults
 }

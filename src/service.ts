@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { buildApp } from './app.ts'
 import { sealAll, sealTenant, writeCountedRefusals } from './features/audit/sealer.ts'
-import { failChallenge } from './features/challenges/challenges.ts'
+import { failChallenge, isWaiting } from './features/challenges/challenges.ts'
 import { createDispatcher } from './features/delivery/dispatch.ts'
 import { sandboxProvider } from './features/sandbox/provider.ts'
 import { databaseClock } from './platform/db/clock.ts'
@@ -50,7 +50,8 @@ const sweepEveryMs = 15_000
 /** Puts the parts together: doors to the database, workers, the HTTP side. Does not listen. */
 export async function createService (options: ServiceOptions): Promise<Service> {
   const { serviceUrl, workerUrl, keyRing, log, connectionsMax } = options
-  const onError = (error: Error) => { log.warn(errorFields(error), 'a database connection was lost') }
+  const readiness = { draining: false, closed: false }
+  const onError = (error: Error) => { if (!readiness.closed) log.warn(errorFields(error), 'a database connection was lost') }
   const db = openDb({ url: serviceUrl, applicationName: 'latchkey', onError, ...(connectionsMax !== undefined && { connectionsMax }) })
   const workers = openWorkerDb({ url: workerUrl, onError })
   const keys = keysOf(keyRing)
@@ -62,7 +63,7 @@ export async function createService (options: ServiceOptions): Promise<Service> 
   const dispatcher = createDispatcher({
     db: workers, keys, log,
     providerOf: async (tenantId) => options.sandboxAllowed && await isSandbox(workers, tenantId) ? sandbox : null,
-    onFailed: (tenantId, challengeId) => workers.inTenant(tenantId, (tx) => failChallenge(tx, challengeId)),
+    isWaiting, onFailed: failChallenge,
   })
   const loops = {
     deliver: startLoop('deliver', deliverEveryMs, dispatcher.sweep, log),
@@ -82,7 +83,6 @@ export async function createService (options: ServiceOptions): Promise<Service> 
     },
   }
   const tokens = tokenVerifier(options.issuers, clock.now)
-  const readiness = { draining: false }
   const app = await buildApp(deps, {
     verifyToken: tokens.verify, clock: clock.now, adminTokenMaxSeconds: options.adminTokenMaxSeconds, sandboxAllowed: options.sandboxAllowed,
     trustedProxies: options.trustedProxies, signIn: options.signIn, readiness, production: options.production, leaks: options.leaks ?? false,
@@ -98,6 +98,7 @@ export async function createService (options: ServiceOptions): Promise<Service> 
       await dispatcher.idle()
       tokens.close()
       clock.close()
+      readiness.closed = true // a server that stops at the same moment may be faster than our goodbye
       await Promise.all([db.close(), workers.close()])
     },
   }

@@ -2,14 +2,13 @@ import { join } from 'node:path'
 import type { AddressInfo } from 'node:net'
 import type { Logger } from 'pino'
 import { ConfigurationError, refuseDevelopmentSettings, type Config, type ConfiguredIssuer } from './config.ts'
-import { startEmbeddedPostgres } from './platform/db/embedded/index.ts'
+import { keyRingOf, openOwned, sandboxFaults } from './database.ts'
 import { openDb } from './platform/db/index.ts'
 import { migrate } from './platform/db/migrate.ts'
 import { loginUrl, workerUrlFrom } from './platform/db/roles.ts'
 import { databaseFaults } from './platform/db/safety.ts'
-import { openWorkerDb } from './platform/db/worker.ts'
 import type { SignIn } from './platform/http/openapi.ts'
-import { keysOf, parseKeyRing } from './platform/keys.ts'
+import { keysOf, type KeyRing } from './platform/keys.ts'
 import { createLog } from './platform/log.ts'
 import { systemRandom } from './platform/random.ts'
 import { createService } from './service.ts'
@@ -25,9 +24,16 @@ export async function startProcess (config: Config): Promise<RunningProcess> {
   try {
     return await start(config, undo)
   } catch (error) {
-    for (const step of undo.toReversed()) await step().catch(() => undefined)
+    await undoAll(undo).catch(() => undefined) // the first error says more
     throw error
   }
+}
+
+/** Every step is taken, in the opposite order, even if one fails; then the first failure is passed on. */
+async function undoAll (steps: ReadonlyArray<() => Promise<void>>): Promise<void> {
+  const failures: unknown[] = []
+  for (const step of steps.toReversed()) await step().catch((error: unknown) => failures.push(error))
+  if (failures.length > 0) throw failures[0]
 }
 
 async function start (config: Config, undo: Array<() => Promise<void>>): Promise<RunningProcess> {
@@ -52,42 +58,32 @@ async function start (config: Config, undo: Array<() => Promise<void>>): Promise
   return {
     log,
     drain: service.drain,
-    stop: async () => { for (const step of undo.toReversed()) await step() },
+    stop: () => undoAll(undo),
   }
 }
 
-interface OpenDatabase { ownerUrl: string | null, serviceUrl: string, workerUrl: string, keyRing: ReturnType<typeof parseKeyRing> }
+interface OpenDatabase { ownerUrl: string | null, serviceUrl: string, workerUrl: string, keyRing: KeyRing }
 
 /** The configured server, or the embedded one; migrated where the owner is known. */
 async function openDatabase (config: Config, undo: Array<() => Promise<void>>): Promise<OpenDatabase> {
-  const keyRingText = config.keyRingText ?? await (await import('./dev/keys.ts')).developmentKeyRing(config.dataDirectory)
-  const keyRing = parseKeyRing(keyRingText)
-  let ownerUrl = config.production ? null : config.ownerUrl
-  if (ownerUrl === null && config.serviceUrl === null) {
-    const embedded = await startEmbeddedPostgres({ directory: join(config.dataDirectory, 'postgres'), log: (message) => say(`postgres: ${message}`) })
-    undo.push(embedded.stop)
-    ownerUrl = embedded.url
+  const keyRing = await keyRingOf(config)
+  let ownerUrl: string | null = null
+  if (!config.production && (config.ownerUrl !== null || config.serviceUrl === null)) {
+    const owned = await openOwned(config, say)
+    undo.push(owned.close)
+    ownerUrl = owned.ownerUrl
+    await migrate({ ownerUrl, keyRing, log: say })
   }
-  if (ownerUrl !== null) await migrate({ ownerUrl, keyRing, log: say })
   const serviceUrl = config.serviceUrl ?? loginUrl(ownerUrl!, keyRing, 'service')
   return { ownerUrl, serviceUrl, workerUrl: workerUrlFrom(serviceUrl, keyRing), keyRing }
 }
 
+/** The workers' login is looked at only if the service's is right: it is found through it. */
 async function refuseUnsafeDatabase (config: Config, { serviceUrl, workerUrl }: OpenDatabase): Promise<void> {
-  const faults = await databaseFaults(serviceUrl, config.production)
-  if (faults.length === 0 && config.production && !config.sandboxAllowed && await hasSandboxTenant(workerUrl)) {
-    faults.push('the sandbox provider is not for production: the database holds sandbox tenants (set SANDBOX=allowed if this is a staging server)')
-  }
+  let faults = await databaseFaults(serviceUrl, config.production)
+  if (faults.length === 0) faults = await databaseFaults(workerUrl, config.production, 'worker')
+  if (faults.length === 0) faults = await sandboxFaults(config, workerUrl)
   if (faults.length > 0) throw new ConfigurationError(`Refusing to start:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`)
-}
-
-async function hasSandboxTenant (workerUrl: string): Promise<boolean> {
-  const db = openWorkerDb({ url: workerUrl, onError: () => undefined })
-  try {
-    return await db.acrossTenants((all) => all.selectFrom('tenants').select('slug').where('sandbox', '=', true).limit(1).executeTakeFirst()) !== undefined
-  } finally {
-    await db.close()
-  }
 }
 
 /** The development issuer with its demo people. It creates tenants, which only the owner of the database may. */

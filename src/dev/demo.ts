@@ -1,10 +1,7 @@
 import { createTenant } from '../features/organization/create-tenant.ts'
-import { activate } from '../features/contact-methods/activate.ts'
-import { insertUnlessPresent as insertMethodUnlessPresent } from '../features/contact-methods/queries.ts'
-import { sealValue, type Value } from '../features/contact-methods/value.ts'
-import { policyInForce } from '../features/policy/policy.ts'
-import { insertUnlessPresent as insertUserUnlessPresent } from '../features/users/queries.ts'
-import { lockedUser } from '../features/users/users.ts'
+import { seedVerifiedMethod } from '../features/contact-methods/seed.ts'
+import type { Value } from '../features/contact-methods/value.ts'
+import { seedUser } from '../features/users/users.ts'
 import type { Db, TenantTx } from '../platform/db/index.ts'
 import type { Deps } from '../platform/deps.ts'
 import type { MethodKind, Role } from '../vocabulary.ts'
@@ -52,17 +49,8 @@ export async function makeDemoData (ownerDb: Db, deps: Pick<Deps, 'keys' | 'rand
   }
 }
 
-async function makeDemoUser (tx: TenantTx, { keys, random }: Pick<Deps, 'keys' | 'random'>, { subject, title, privileged = false, methods = [] }: DemoUser): Promise<void> {
-  const times = { created_at: tx.now, updated_at: tx.now }
-  const made = await insertUserUnlessPresent(tx, { tenant_id: tx.tenantId, user_id: subject, display_name: title, privileged, locale: 'en', ...times })
-  if (!made) return
-  const policy = await policyInForce(tx)
-  for (const { kind, value } of methods) {
-    const id = random.uuid()
-    const row = await insertMethodUnlessPresent(tx, {
-      tenant_id: tx.tenantId, id, user_id: subject, kind, status: 'pending', ...sealValue(keys, tx.tenantId, subject, id, kind, value),
-      added_by: 'import', added_by_id: 'system:development', ...times,
-    }, 1)
-    await activate(tx, { user: await lockedUser(tx, subject), policy }, row!, { verified_at: tx.now })
-  }
+async function makeDemoUser (tx: TenantTx, deps: Pick<Deps, 'keys' | 'random'>, { subject, title, privileged = false, methods = [] }: DemoUser): Promise<void> {
+  const by = { ...operator, requestId: null }
+  if (!await seedUser(deps, tx, by, { userId: subject, display_name: title, locale: 'en', privileged })) return
+  for (const { kind, value } of methods) await seedVerifiedMethod(deps, tx, by, subject, kind, value)
 }

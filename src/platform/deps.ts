@@ -27,11 +27,9 @@ export interface Random {
   digits: (length: number) => string
 }
 
-/** Who calls, as the token says. */
-export interface Principal {
-  tenantId: string
+/** What a verified token says. */
+export interface TokenClaims {
   tenantSlug: string
-  sandbox: boolean
   subject: string
   kind: 'person' | 'app'
   /** Always holds `user` for a person; empty for an app. */
@@ -41,6 +39,12 @@ export interface Principal {
   authTime: Date | null
   issuedAt: Date
   amr: readonly string[]
+}
+
+/** Who calls, in a tenant that is known. */
+export interface Principal extends TokenClaims {
+  tenantId: string
+  sandbox: boolean
 }
 
 /** What Latchkey knows of the calling person, read anew for each request. */
@@ -65,6 +69,9 @@ export interface Actor extends Principal {
 
 /** The user an action is about, as far as authority must know them. */
 export interface Target { userId: string, privileged: boolean, status: UserStatus }
+
+/** Throws `version_mismatch` unless the caller's `If-Match` (if any) names this version; null is a resource that is not there. Call it on a locked row. */
+export type Precondition = (version: number | null) => void
 
 /** What authority decides, for the features that are handed it instead of importing it. Each throws its refusal. */
 export interface Authority {

@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHmac, createSecretKey, hkdfSync, randomBytes, timingSafeEqual, type KeyObject } from 'node:crypto'
 
 /**
  * The key ring: versioned master secrets that are never in the database. Every other key is derived from one of them
@@ -10,6 +10,8 @@ export type KeyPurpose =
   | 'field' | 'blind-index' | 'code' | 'audit' | 'idempotency' | 'cursor' | 'message' | 'organization' | 'database-password'
 
 const secretBytes = 32
+/** A sealed field names its version in two bytes. */
+const versionMax = 65_535
 
 /**
  * Reads `KEY_RING`: `version:base64,version:base64`, each secret of 32 bytes, the highest version newest.
@@ -20,7 +22,7 @@ export function parseKeyRing (text: string): KeyRing {
   for (const entry of text.split(',').map((part) => part.trim()).filter(Boolean)) {
     const [, version, encoded] = /^([1-9]\d{0,4}):([A-Za-z0-9+/_-]+={0,2})$/.exec(entry) ?? []
     const secret = Buffer.from(encoded ?? '', 'base64')
-    if (version === undefined || secret.length !== secretBytes) {
+    if (version === undefined || Number(version) > versionMax || secret.length !== secretBytes) {
       throw new Error('KEY_RING must be "version:base64" entries, comma-separated, each secret of 32 bytes')
     }
     if (secrets.has(Number(version))) throw new Error('KEY_RING names a version twice')
@@ -31,7 +33,7 @@ export function parseKeyRing (text: string): KeyRing {
 }
 
 /** A key ring of one fresh secret, as text. */
-export const newKeyRingText = () => `1:${randomBytes(secretBytes).toString('base64')}`
+export const newKeyRingText = (version = 1) => `${version}:${randomBytes(secretBytes).toString('base64')}`
 
 /** Derived keys are few per tenant and purpose; the bound keeps a server of very many tenants from holding them all. */
 const derivedKeysMax = 20_000
@@ -52,6 +54,8 @@ export interface Keys {
   blindIndexes: (tenantId: string, kind: 'phone' | 'destination' | 'email' | 'email-normal', value: string) => Buffer[]
   newest: number
   oldest: number
+  /** Whether the ring has this version. */
+  knows: (version: number) => boolean
 }
 
 const nonceBytes = 12
@@ -71,7 +75,7 @@ const joined = (parts: readonly string[]) => {
 }
 
 export function keysOf (ring: KeyRing): Keys {
-  const derived = new Map<string, Buffer>()
+  const derived = new Map<string, KeyObject>()
 
   const key = (purpose: KeyPurpose, tenantId: string, version: number) => {
     const name = `${version}/${purpose}/${tenantId}`
@@ -79,7 +83,8 @@ export function keysOf (ring: KeyRing): Keys {
     if (known) return known
     const secret = ring.secrets.get(version)
     if (!secret) throw new Error(`The key ring has no version ${version}`)
-    const made = Buffer.from(hkdfSync('sha256', secret, Buffer.alloc(0), `latchkey/v1/${purpose}/${tenantId}`, 32))
+    // A key object: with bare bytes each use would make one anew, which costs more than the decryption itself.
+    const made = createSecretKey(Buffer.from(hkdfSync('sha256', secret, Buffer.alloc(0), `latchkey/v1/${purpose}/${tenantId}`, 32)))
     if (derived.size >= derivedKeysMax) derived.clear()
     derived.set(name, made)
     return made
@@ -97,6 +102,7 @@ export function keysOf (ring: KeyRing): Keys {
   return {
     newest: ring.newest,
     oldest: Math.min(...ring.secrets.keys()),
+    knows: (version) => ring.secrets.has(version),
     seal (purpose, tenantId, context, plain) {
       const nonce = randomBytes(nonceBytes)
       const cipher = createCipheriv('aes-256-gcm', key(purpose, tenantId, ring.newest), nonce)

@@ -3,7 +3,7 @@ import type { LightMyRequestResponse } from 'fastify'
 import type { Test } from 'tap'
 import { createTenant, type NewTenant } from '../../src/features/organization/create-tenant.ts'
 import { openDb, type Db } from '../../src/platform/db/index.ts'
-import { databasePasswordOf, keysOf, parseKeyRing } from '../../src/platform/keys.ts'
+import { databasePasswordOf, parseKeyRing } from '../../src/platform/keys.ts'
 import { loginRoleOf, type LoginKind } from '../../src/platform/db/roles.ts'
 import { createLog } from '../../src/platform/log.ts'
 import { systemRandom } from '../../src/platform/random.ts'
@@ -66,8 +66,10 @@ export async function testService (t: Test, options: Partial<ServiceOptions> = {
     onUndeclared: (code, route) => undeclared.push(`${route} → ${code}`),
     ...options,
   })
+  let stopping: Promise<void> | undefined
+  const stop = () => stopping ??= service.stop()
   t.teardown(async () => {
-    await service.stop()
+    await stop()
     await owner.close()
     await issuer.close()
     await clone.drop()
@@ -75,9 +77,9 @@ export async function testService (t: Test, options: Partial<ServiceOptions> = {
     if (undeclared.length > 0) throw new Error(`routes refused with codes they do not declare: ${undeclared.join(', ')}`)
   })
 
-  const tools = { keys: keysOf(ring), random: systemRandom }
+  const tools = { keys: service.deps.keys, random: systemRandom }
   return {
-    ...service, issuer, database, owner,
+    ...service, stop, issuer, database, owner,
     async tenant (settings = {}) {
       const slug = settings.slug ?? `tenant-${++tenants}`
       await createTenant(owner, tools, { slug, country: 'US', name: 'Test Ltd', sandbox: true, ...settings }, { kind: 'operator', subject: 'test' })

@@ -28,8 +28,8 @@ export interface TestIssuer {
   close: () => Promise<void>
 }
 
-/** A token issuer of the tests' own, with a real key address. */
-export async function startTestIssuer (): Promise<TestIssuer> {
+/** A token issuer of the tests' own, with a real key address. Its name is that address unless told. */
+export async function startTestIssuer (name?: string): Promise<TestIssuer> {
   const { publicKey, privateKey } = await generateKeyPair('ES256')
   const keyId = 'test-key'
   const jwks = JSON.stringify({ keys: [{ ...await exportJWK(publicKey), kid: keyId, alg: 'ES256', use: 'sig' }] })
@@ -41,7 +41,8 @@ export async function startTestIssuer (): Promise<TestIssuer> {
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   server.unref()
-  const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const issuer = name ?? origin
 
   const tokenOf = async ({ tenant, subject, kind = 'person', roles = [], scopes = [], amr = ['pwd', 'mfa'], authSecondsAgo = 0 }: Caller, extra: JWTPayload = {}) => {
     const now = Math.floor(Date.now() / 1000)
@@ -52,7 +53,7 @@ export async function startTestIssuer (): Promise<TestIssuer> {
       .setIssuer(issuer).setAudience('latchkey').setSubject(subject).setIssuedAt(now).setExpirationTime(now + 3600).setJti(crypto.randomUUID()).sign(privateKey)
   }
   return {
-    trusted: { issuer, jwksUri: `${issuer}/jwks`, audience: 'latchkey', typ: 'at+jwt', algorithms: ['ES256'], claims: { tenant: 'tenant', roles: 'roles', scope: 'scope', kind: null } },
+    trusted: { issuer, jwksUri: `${origin}/jwks`, audience: 'latchkey', typ: 'at+jwt', algorithms: ['ES256'], claims: { tenant: 'tenant', roles: 'roles', scope: 'scope', kind: null } },
     tokenOf, privateKey, keyId, requests: () => requests,
     async close () { server.closeAllConnections(); await new Promise((resolve) => { server.close(resolve) }) },
   }

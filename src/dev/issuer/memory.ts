@@ -32,7 +32,7 @@ export function memoryAdapter (findClient: (id: string) => ClientMetadata | unde
           records.delete(oldest)
         }
       },
-      find: async (id) => model === 'Client' ? findClient(id) as AdapterPayload | undefined : read(prefix + id),
+      find: async (id) => model === 'Client' ? findClient(id) : read(prefix + id),
       async findByUid (uid) {
         const [key] = keysWhere((payload) => payload.uid === uid)
         return key === undefined ? undefined : read(key)

@@ -1,6 +1,5 @@
 import type { TenantTx } from '../../platform/db/index.ts'
 import type { Actor, Deps } from '../../platform/deps.ts'
-import type { Keys } from '../../platform/keys.ts'
 import { countRefusal, insertEvent, startCounting, type EventRow } from './queries.ts'
 
 /** Who did it: a caller, the operator at a command line, or the service itself. */
@@ -15,9 +14,9 @@ export interface AuditEntry {
   details?: Record<string, unknown>
 }
 
-/** What `row_mac` covers: every column, in this order, null told apart from empty. */
+/** What `row_mac` covers: every column, in this order, null told apart from empty. Times in milliseconds, so that even `infinity` has a text. */
 export const signedParts = (row: Omit<EventRow, 'row_mac' | 'mac_key_version'>): string[] =>
-  [row.tenant_id, row.id, row.at.toISOString(), row.actor_kind, row.actor, row.action, row.outcome, row.user_id, row.request_id, row.details]
+  [row.tenant_id, row.id, String(row.at.valueOf()), row.actor_kind, row.actor, row.action, row.outcome, row.user_id, row.request_id, row.details]
     .map((part) => part === null ? '-' : `=${part}`)
 
 /** A signed audit row, ready to insert. */
@@ -34,16 +33,16 @@ export async function record (deps: Pick<Deps, 'keys' | 'random'>, tx: TenantTx,
   await insertEvent(tx.db, eventOf(deps, tx.tenantId, tx.now, actor, entry))
 }
 
-/** What each seal covers: its number, the seal before it, and the row. */
-export const chainMac = (keys: Keys, tenantId: string, version: number, sequence: bigint, before: Buffer, event: { id: string, row_mac: Buffer }): Buffer =>
-  keys.mac('audit', tenantId, ['chain', String(sequence), before.toString('hex'), event.id, event.row_mac.toString('hex')], version)
+/** What `chain_mac` covers: the seal's number, the seal before it, when it was made, and the row. */
+export const sealedParts = (seal: { sequence: string, sealed_at: Date }, before: Buffer, event: { id: string, row_mac: Buffer }): string[] =>
+  ['chain', seal.sequence, before.toString('hex'), String(seal.sealed_at.valueOf()), event.id, event.row_mac.toString('hex')]
 
 /** Stands before the first seal of a tenant. */
 export const chainStart = Buffer.alloc(32)
 
 /** Free text for an audit row: whatever looks like a number or an address is taken out. */
 export const withoutPersonalData = (text: string): string =>
-  text.replace(/\S+@\S+/g, '•••').replace(/\+?\d(?:[\s().\-/]*\d){3,}/g, '•••')
+  text.normalize('NFKC').replace(/\S+\s*@\s*\S+/g, '•••').replace(/\+?\p{Nd}(?:[^\p{L}\p{Nd}]{0,3}\p{Nd}){3,}/gu, '•••')
 
 const countedSeconds = 60
 
@@ -56,8 +55,11 @@ export async function recordRefusal (deps: Deps, actor: AuditActor, tenantId: st
   const event = JSON.stringify({ actor: { kind: actor.kind, subject: actor.subject }, entry })
   await deps.db.inTenant(tenantId, async (tx) => {
     const refused = (count: number) => record(deps, tx, actor, { ...entry, outcome: 'refused', details: { ...entry.details, ...(count > 1 && { count }) } })
-    if (await startCounting(tx, fingerprint, event)) return refused(1)
-    const held = await countRefusal(tx, fingerprint, countedSeconds)
-    if (held.due) await refused(held.uncounted + 1)
+    for (;;) {
+      if (await startCounting(tx, fingerprint, event)) return refused(1)
+      const held = await countRefusal(tx, fingerprint, countedSeconds)
+      if (!held) continue // the sweep has just written and removed it
+      return held.due ? refused(held.uncounted + 1) : undefined
+    }
   })
 }

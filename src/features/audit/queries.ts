@@ -33,6 +33,7 @@ export interface ChainRow {
   sequence: string
   event_id: string
   seal_key_version: number
+  sealed_at: Date
   chain_mac: Buffer
   event: EventRow | null
 }
@@ -41,25 +42,29 @@ export interface ChainRow {
 export async function selectChain ({ db, tenantId }: TenantTx, above: string, upTo: string, limit: number): Promise<ChainRow[]> {
   const rows = await db.selectFrom('audit_seals as s')
     .leftJoin('audit_events as e', (join) => join.onRef('e.tenant_id', '=', 's.tenant_id').onRef('e.id', '=', 's.event_id'))
-    .select(['s.sequence', 's.event_id', 's.mac_key_version as seal_key_version', 's.chain_mac', 'e.id', 'e.at', 'e.actor_kind', 'e.actor', 'e.action',
+    .select(['s.sequence', 's.event_id', 's.mac_key_version as seal_key_version', 's.sealed_at', 's.chain_mac', 'e.id', 'e.at', 'e.actor_kind', 'e.actor', 'e.action',
       'e.outcome', 'e.user_id', 'e.request_id', 'e.details', 'e.mac_key_version', 'e.row_mac'])
     .where('s.tenant_id', '=', tenantId).where('s.sequence', '>', above).where('s.sequence', '<=', upTo)
     .orderBy('s.sequence').limit(limit).execute()
-  return rows.map(({ sequence, event_id, seal_key_version, chain_mac, ...event }) => ({
-    sequence, event_id, seal_key_version, chain_mac,
+  return rows.map(({ sequence, event_id, seal_key_version, sealed_at, chain_mac, ...event }) => ({
+    sequence, event_id, seal_key_version, sealed_at, chain_mac,
     event: event.id === null ? null : { ...event, tenant_id: tenantId } as EventRow,
   }))
 }
 
-/** The seals whose rows fall into a time; null bounds where there are none. */
-export async function sequenceRange ({ db, tenantId }: TenantTx, from: Date | undefined, to: Date | undefined): Promise<{ first: string | null, last: string | null }> {
-  let query = db.selectFrom('audit_seals as s')
-    .leftJoin('audit_events as e', (join) => join.onRef('e.tenant_id', '=', 's.tenant_id').onRef('e.id', '=', 's.event_id'))
-    .select((expression) => [expression.fn.min('s.sequence').as('first'), expression.fn.max('s.sequence').as('last')])
-    .where('s.tenant_id', '=', tenantId)
-  if (from !== undefined) query = query.where('e.at', '>=', from)
-  if (to !== undefined) query = query.where('e.at', '<', to)
-  return query.executeTakeFirstOrThrow()
+/**
+ * The numbers that a time takes: those of its rows, and those between them and the nearest rows outside, since a row
+ * that is gone has no time any more. Empty (`first` above `last`) where nothing can have been.
+ */
+export async function sequenceRange ({ db, tenantId }: TenantTx, from: Date | undefined, to: Date | undefined): Promise<{ first: bigint, last: bigint }> {
+  const { rows: [range] } = await sql<{ first: string, last: string }>`
+    with wanted as (select coalesce(${from ?? null}::timestamptz, '-infinity') as start, coalesce(${to ?? null}::timestamptz, 'infinity') as stop)
+    select least(min(s.sequence) filter (where e.at >= start and e.at < stop), coalesce(max(s.sequence) filter (where e.at < start), 0) + 1) as first,
+           greatest(max(s.sequence) filter (where e.at >= start and e.at < stop), coalesce(min(s.sequence) filter (where e.at >= stop) - 1, max(s.sequence), 0)) as last
+      from wanted
+      left join audit_seals s on s.tenant_id = ${tenantId}
+      left join audit_events e on e.tenant_id = s.tenant_id and e.id = s.event_id`.execute(db)
+  return { first: BigInt(range!.first), last: BigInt(range!.last) }
 }
 
 export async function sealAt ({ db, tenantId }: TenantTx, sequence: string) {
@@ -90,12 +95,12 @@ export async function startCounting ({ db, tenantId }: TenantTx, fingerprint: Bu
   return rows.length === 1
 }
 
-/** Counts one more, or says that a row is due with as many as were held back. */
-export async function countRefusal ({ db, tenantId }: TenantTx, fingerprint: Buffer, seconds: number): Promise<{ due: boolean, uncounted: number }> {
+/** Counts one more, or says that a row is due with as many as were held back; undefined if it is not counted any more. */
+export async function countRefusal ({ db, tenantId }: TenantTx, fingerprint: Buffer, seconds: number): Promise<{ due: boolean, uncounted: number } | undefined> {
   const { rows: [known] } = await sql<{ due: boolean, uncounted: number }>`
     select last_written_at <= now() - make_interval(secs => ${seconds}) as due, uncounted
       from audit_refusals where tenant_id = ${tenantId} and fingerprint = ${fingerprint} for update`.execute(db)
-  if (!known) return { due: true, uncounted: 0 } // the sweep has just written and removed it
+  if (!known) return undefined
   await sql`
     update audit_refusals set uncounted = ${known.due ? 0 : known.uncounted + 1}, last_written_at = case when ${known.due} then now() else last_written_at end
      where tenant_id = ${tenantId} and fingerprint = ${fingerprint}`.execute(db)

@@ -25,13 +25,13 @@ export const AuditEventList = listOf(ref(AuditEvent), {
   $id: 'AuditEventList', title: 'AuditEventList', examples: [{ items: AuditEvent.examples as unknown[] }],
 })
 
-const From = Type.Optional(Type.String({ format: 'date-time', maxLength: 40, description: 'At this time or later.' }))
-const To = Type.Optional(Type.String({ format: 'date-time', maxLength: 40, description: 'Before this time.' }))
+const From = Type.Optional(Type.String({ format: 'date-time', maxLength: 40, description: 'At this time or later.', examples: ['2026-11-22T00:00:00Z'] }))
+const To = Type.Optional(Type.String({ format: 'date-time', maxLength: 40, description: 'Before this time.', examples: ['2026-11-23T00:00:00Z'] }))
 
 export const AuditQuery = closed({
-  userId: Type.Optional(Type.String({ minLength: 1, maxLength: userIdMaxLength, description: 'About this user.' })),
-  actor: Type.Optional(Type.String({ minLength: 1, maxLength: userIdMaxLength, description: 'Done by this person or app.' })),
-  action: Type.Optional(Type.String({ minLength: 1, maxLength: 80, description: 'Exactly this action.' })),
+  userId: Type.Optional(Type.String({ minLength: 1, maxLength: userIdMaxLength, description: 'About this user.', examples: ['demo-user'] })),
+  actor: Type.Optional(Type.String({ minLength: 1, maxLength: userIdMaxLength, description: 'Done by this person or app.', examples: ['demo-helpdesk'] })),
+  action: Type.Optional(Type.String({ minLength: 1, maxLength: 80, description: 'Exactly this action.', examples: ['contactMethod.added'] })),
   from: From, to: To, limit: Limit, cursor: Cursor,
 })
 export type AuditQuery = Static<typeof AuditQuery>

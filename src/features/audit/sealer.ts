@@ -3,7 +3,7 @@ import type { TenantTx } from '../../platform/db/index.ts'
 import type { WorkerDb } from '../../platform/db/worker.ts'
 import type { Deps } from '../../platform/deps.ts'
 import type { Keys } from '../../platform/keys.ts'
-import { chainMac, chainStart, record } from './audit.ts'
+import { chainStart, record, sealedParts } from './audit.ts'
 
 const batchRows = 500
 
@@ -23,12 +23,15 @@ export async function sealTenant (db: WorkerDb, keys: Keys, tenantId: string): P
 
 async function sealBatch ({ db, tenantId }: TenantTx, keys: Keys): Promise<number> {
   await sql`select pg_advisory_xact_lock(hashtextextended(${`seal ${tenantId}`}, 0))`.execute(db)
-  const { rows: waiting } = await sql<{ id: string, row_mac: Buffer }>`
+  const { rows: waiting } = await sql<{ id: string, row_mac: Buffer, sealed_at: Date }>`
     with taken as (
       delete from audit_unsealed u where u.tenant_id = ${tenantId}
          and u.event_id in (select event_id from audit_unsealed where tenant_id = ${tenantId} order by event_id limit ${batchRows})
       returning event_id)
-    select e.id, e.row_mac from taken t join audit_events e on e.tenant_id = ${tenantId} and e.id = t.event_id order by e.id`.execute(db)
+    select e.id, e.row_mac, date_trunc('milliseconds', statement_timestamp()) as sealed_at
+      from taken t join audit_events e on e.tenant_id = ${tenantId} and e.id = t.event_id
+     where not exists (select 1 from audit_seals s where s.tenant_id = ${tenantId} and s.event_id = t.event_id)
+     order by e.id`.execute(db)
   if (waiting.length === 0) return 0
 
   const head = await db.selectFrom('audit_seals').select(['sequence', 'chain_mac']).where('tenant_id', '=', tenantId).orderBy('sequence', 'desc').limit(1).executeTakeFirst()
@@ -36,17 +39,20 @@ async function sealBatch ({ db, tenantId }: TenantTx, keys: Keys): Promise<numbe
   let before = head?.chain_mac ?? chainStart
   const seals = waiting.map((event) => {
     sequence += 1n
-    before = chainMac(keys, tenantId, keys.newest, sequence, before, event)
-    return { tenant_id: tenantId, sequence: String(sequence), event_id: event.id, mac_key_version: keys.newest, chain_mac: before }
+    const seal = { sequence: String(sequence), sealed_at: event.sealed_at }
+    before = keys.mac('audit', tenantId, sealedParts(seal, before, event))
+    return { tenant_id: tenantId, ...seal, event_id: event.id, mac_key_version: keys.newest, chain_mac: before }
   })
   await db.insertInto('audit_seals').values(seals).execute()
   return waiting.length
 }
 
-/** Seals every tenant that has rows waiting. */
+/** Seals every tenant that has rows waiting. One that cannot be sealed keeps no other waiting. */
 export async function sealAll (db: WorkerDb, keys: Keys): Promise<void> {
   const { rows } = await db.acrossTenants((all) => sql<{ tenant_id: string }>`select distinct tenant_id from audit_unsealed`.execute(all))
-  for (const { tenant_id } of rows) await sealTenant(db, keys, tenant_id)
+  const failures: unknown[] = []
+  for (const { tenant_id } of rows) await sealTenant(db, keys, tenant_id).catch((error: unknown) => failures.push(error))
+  if (failures.length > 0) throw failures[0]
 }
 
 /** Writes the counts of refusals that were held back and have been quiet for a minute. */

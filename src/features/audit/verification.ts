@@ -1,7 +1,7 @@
 import type { TenantTx } from '../../platform/db/index.ts'
 import type { Deps } from '../../platform/deps.ts'
 import type { Keys } from '../../platform/keys.ts'
-import { chainMac, chainStart, signedParts } from './audit.ts'
+import { chainStart, sealedParts, signedParts } from './audit.ts'
 import { countUnsealed, sealAt, selectChain, selectUnsealed, sequenceRange, type ChainRow } from './queries.ts'
 
 const chunkRows = 5_000
@@ -27,38 +27,48 @@ export async function verifyChain ({ keys }: Deps, tx: TenantTx, from: Date | un
   const { first, last } = await sequenceRange(tx, from, to)
   const unsealed = await selectUnsealed(tx, namedMax)
   const waiting = await countUnsealed(tx)
-  if (first === null || last === null) return { from: null, to: null, checked: 0, intact: unsealed.length === 0, altered: [], missing: [], unsealed, waiting }
-
-  const whole = from === undefined
-  const before = BigInt(first) - 1n
-  let chain: Buffer | null = before === 0n ? chainStart : (await sealAt(tx, String(before)))?.chain_mac ?? null
   const altered: bigint[] = []
   const missing: bigint[] = []
-  let expected = whole ? 1n : BigInt(first)
+  // Bounded, because whoever alters a number may make the gap as wide as they like.
+  const miss = (start: bigint, stop: bigint) => { for (let number = start; number < stop && missing.length < namedMax; number++) missing.push(number) }
+  // A log begins with the creation of its tenant: there is no whole log without a row.
+  if (last === 0n && waiting === 0 && from === undefined && to === undefined) miss(1n, 2n)
+
+  // What the next seal may follow: after an altered seal also what that should have been, so that one fault names one number.
+  let before = first === 1n ? [chainStart] : seals(await sealAt(tx, String(first - 1n)))
+  let expected = first
   let checked = 0
-  for (let position = String(whole ? 0n : before); ;) {
-    const rows = await selectChain(tx, position, last, chunkRows)
+  for (let more = first <= last; more;) {
+    const rows = await selectChain(tx, String(expected - 1n), String(last), chunkRows)
     for (const row of rows) {
       const sequence = BigInt(row.sequence)
-      for (; expected < sequence; expected++) { missing.push(expected); chain = null }
-      if (!row.event) missing.push(sequence)
-      else if (!isAsWritten(keys, tx.tenantId, row, chain)) altered.push(sequence)
-      chain = row.chain_mac // so that one fault names one row, not all that follow
+      if (expected < sequence) before = [] // after a gap there is nothing to check against
+      miss(expected, row.event ? sequence : sequence + 1n)
+      const { intact, next } = judge(keys, tx.tenantId, row, before)
+      if (row.event && !intact) altered.push(sequence)
+      before = next
       expected = sequence + 1n
       checked++
     }
-    if (rows.length < chunkRows) break
-    position = rows.at(-1)!.sequence
+    more = rows.length === chunkRows
   }
+  miss(expected, last + 1n)
   const named = (list: bigint[]) => list.slice(0, namedMax).map(Number)
+  const empty = first > last
   return {
-    from: Number(first), to: Number(last), checked, intact: altered.length + missing.length + unsealed.length === 0,
+    from: empty ? null : Number(first), to: empty ? null : Number(last), checked, intact: altered.length + missing.length + unsealed.length === 0,
     altered: named(altered), missing: named(missing), unsealed, waiting,
   }
 }
 
-/** The row fits its own MAC, and the seal fits the seal before it; a seal after a gap cannot be checked against it. */
-function isAsWritten (keys: Keys, tenantId: string, { sequence, seal_key_version, chain_mac, event }: ChainRow, before: Buffer | null): boolean {
-  if (!event || !keys.macMatches('audit', tenantId, ['row', ...signedParts(event)], event.mac_key_version, event.row_mac)) return false
-  return before === null || chainMac(keys, tenantId, seal_key_version, BigInt(sequence), before, event).equals(chain_mac)
+const seals = (seal: { chain_mac: Buffer } | undefined): Buffer[] => seal ? [seal.chain_mac] : []
+
+/** Whether the row fits its own MAC and the seal one of those it may follow; and what the next seal may follow. */
+function judge (keys: Keys, tenantId: string, { sequence, sealed_at, seal_key_version, chain_mac, event }: ChainRow, before: Buffer[]): { intact: boolean, next: Buffer[] } {
+  if (!event) return { intact: false, next: [chain_mac] }
+  const asWritten = keys.macMatches('audit', tenantId, ['row', ...signedParts(event)], event.mac_key_version, event.row_mac)
+  const covered = before.map((seal) => sealedParts({ sequence, sealed_at }, seal, event))
+  const follows = covered.length === 0 || covered.some((parts) => keys.macMatches('audit', tenantId, parts, seal_key_version, chain_mac))
+  const wanted = follows || !keys.knows(seal_key_version) ? [] : [keys.mac('audit', tenantId, covered.at(-1)!, seal_key_version)]
+  return { intact: asWritten && follows, next: [chain_mac, ...wanted] }
 }

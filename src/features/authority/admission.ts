@@ -1,10 +1,9 @@
-import type { Actor, Deps, Person, Principal } from '../../platform/deps.ts'
+import type { Actor, Deps, Person, Principal, TokenClaims } from '../../platform/deps.ts'
 import { Refusal } from '../../platform/refusal.ts'
 import { administrativeRoles, type UserStatus } from '../../vocabulary.ts'
 import { markPrivileged, registerSelf } from '../users/users.ts'
 import { admitPerson, type PersonRow } from './queries.ts'
 import type { TenantDirectory } from './tenants.ts'
-import type { TokenClaims } from '../../platform/http/tokens.ts'
 import { refused } from './may.ts'
 
 const notAccepted = () => new Refusal('invalid_token', 'The token is not accepted.')

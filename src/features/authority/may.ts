@@ -31,7 +31,11 @@ export function judgeCaller (principal: Principal, action: Action, userId: strin
     if (withinScopes(principal.scopes, action)) return
     throw refused(action, userId, 'scope')
   }
-  if (mayOnOthers(principal, action)) return
+  if (mayOnOthers(principal, action)) {
+    // Nobody is their own administrator.
+    if (isSelf(principal, userId)) throw refused(action, userId, 'self_administration')
+    return
+  }
   if (rule.administrative || userId === null) throw refused(action, userId, principal.kind === 'app' ? 'scope' : 'role')
   throw new AuthorityRefusal('not_found', notFoundDetail, { action, userId })
 }

@@ -4,8 +4,10 @@ import { notFound, Refusal, type RefusalCode } from '../../platform/refusal.ts'
 import type { Channel, ChallengeStatus, DeliveryState, Purpose } from '../../vocabulary.ts'
 import { withdrawMessages } from '../delivery/delivery.ts'
 import { forgetDestinationSends } from '../limits/destinations.ts'
-import { cancelOfMethod, fail, readOwn, type ChallengeRow, type ReadRow } from './queries.ts'
+import { cancel, cancelOfMethod, fail, readOwn, type ChallengeRow, type ReadRow } from './queries.ts'
 import type { Challenge } from './schema.ts'
+
+export { isWaiting } from './queries.ts'
 
 /** Who started a challenge: only they may read, check, resend or cancel it. */
 export const starterOf = ({ kind, subject }: Actor) => ({ kind, id: subject })
@@ -22,11 +24,21 @@ export async function ownChallenge ({ db }: Deps, actor: Actor, challengeId: str
   return row
 }
 
+/** The same inside a transaction: whoever holds locks must not wait for a second connection. */
+export async function ownChallengeIn (tx: TenantTx, actor: Actor, challengeId: string): Promise<ReadRow> {
+  const { rows: [row] } = await tx.db.executeQuery(readOwn(challengeId, starterOf(actor)))
+  if (!row) throw notFound()
+  return row
+}
+
 /** Why a challenge that has ended is not judged any more. */
 export function endedRefusal (row: ReadRow): Refusal {
-  const status = row.overdue ? 'expired' : row.status === 'pending' ? 'exhausted' : row.status as ChallengeStatus
-  return new Refusal(ended[status as keyof typeof ended], endedDetails[status as keyof typeof ended])
+  const status = row.overdue ? 'expired' : row.status as ChallengeStatus
+  // Pending, and yet not judged: the last attempt is taken, or the user was reset since.
+  return refusalFor(status !== 'pending' ? status : row.attempts >= row.attempts_max ? 'exhausted' : 'canceled')
 }
+
+export const refusalFor = (status: keyof typeof ended) => new Refusal(ended[status], endedDetails[status])
 
 const ended = {
   approved: 'challenge_approved', exhausted: 'challenge_exhausted', expired: 'challenge_expired', canceled: 'challenge_canceled', failed: 'challenge_failed',
@@ -38,6 +50,11 @@ const endedDetails: Record<keyof typeof ended, string> = {
   expired: 'The time is over. Start another challenge.',
   canceled: 'It was canceled, or a newer one took its place.',
   failed: 'The message could not be sent. Start another challenge, by another channel if you can.',
+}
+
+/** Ends challenges whose codes must not be used; what has not gone out yet is not sent. */
+export async function cancelChallenges (tx: TenantTx, challengeIds: string[]): Promise<void> {
+  await withdrawMessages(tx, await cancel(tx, challengeIds))
 }
 
 /** A changed or removed value makes every code sent to it worthless. */

@@ -43,22 +43,30 @@ export async function exhaust ({ db, tenantId, now }: TenantTx, challengeId: str
   return ended !== undefined
 }
 
-/** Writes down that time has ended these challenges. */
-export async function expireOverdue ({ db, tenantId, now }: TenantTx, userId: string): Promise<void> {
-  await db.updateTable('challenges').set({ status: 'expired', ended_at: sql`expires_at` })
-    .where('tenant_id', '=', tenantId).where('user_id', '=', userId).where('status', '=', 'pending').where('expires_at', '<=', now).execute()
+/**
+ * The user's challenges that still wait for a code, oldest first; those whose time is over are written down as expired.
+ * All are locked, and before any destination is: everyone takes user, challenges and destination in this order, or
+ * one who ends a challenge and one who starts its successor would wait for each other.
+ */
+export async function lockPending ({ db, tenantId, now }: TenantTx, userId: string): Promise<ChallengeRow[]> {
+  const rows = await db.selectFrom('challenges').selectAll()
+    .where('tenant_id', '=', tenantId).where('user_id', '=', userId).where('status', '=', 'pending').orderBy('id').forNoKeyUpdate().execute()
+  const overdue = rows.filter((row) => row.expires_at <= now).map((row) => row.id)
+  if (overdue.length > 0) {
+    await db.updateTable('challenges').set({ status: 'expired', ended_at: sql`expires_at` }).where('tenant_id', '=', tenantId).where('id', 'in', overdue).execute()
+  }
+  return rows.filter((row) => row.expires_at > now)
 }
 
 export async function insertChallenge ({ db }: TenantTx, row: Insertable<Challenges>): Promise<ChallengeRow> {
   return db.insertInto('challenges').values(row).returningAll().executeTakeFirstOrThrow()
 }
 
-/** Cancels this caller's older ones for the same user, purpose and method; answers which. */
-export async function cancelOlder ({ db, tenantId, now }: TenantTx, newer: ChallengeRow): Promise<string[]> {
+/** Cancels those of them that are still pending; answers which. */
+export async function cancel ({ db, tenantId, now }: TenantTx, challengeIds: string[]): Promise<string[]> {
+  if (challengeIds.length === 0) return []
   const rows = await db.updateTable('challenges').set({ status: 'canceled', ended_at: now })
-    .where('tenant_id', '=', tenantId).where('user_id', '=', newer.user_id).where('purpose', '=', newer.purpose).where('method_id', '=', newer.method_id)
-    .where('starter_kind', '=', newer.starter_kind).where('starter_id', '=', newer.starter_id).where('status', '=', 'pending').where('id', '<>', newer.id)
-    .returning('id').execute()
+    .where('tenant_id', '=', tenantId).where('id', 'in', challengeIds).where('status', '=', 'pending').returning('id').execute()
   return rows.map((row) => row.id)
 }
 
@@ -69,17 +77,16 @@ export async function cancelOfMethod ({ db, tenantId, now }: TenantTx, methodId:
   return rows.map((row) => row.id)
 }
 
-/** The caller's own challenge that still waits for a code sent to this destination. */
-export async function selectPendingOwn ({ db, tenantId, now }: TenantTx, starter: { kind: string, id: string }, userId: string, destinationIndex: Buffer): Promise<string | undefined> {
-  const row = await db.selectFrom('challenges').select('id').where('tenant_id', '=', tenantId).where('user_id', '=', userId)
-    .where('starter_kind', '=', starter.kind).where('starter_id', '=', starter.id).where('status', '=', 'pending').where('expires_at', '>', now)
-    .where('destination_index', '=', destinationIndex).orderBy('created_at', 'desc').limit(1).executeTakeFirst()
-  return row?.id
+/** Whether a code of this challenge could still be used. */
+export async function isWaiting ({ db, tenantId, now }: TenantTx, challengeId: string): Promise<boolean> {
+  const row = await db.selectFrom('challenges').select('id')
+    .where('tenant_id', '=', tenantId).where('id', '=', challengeId).where('status', '=', 'pending').where('expires_at', '>', now).executeTakeFirst()
+  return row !== undefined
 }
 
 /** No carrier took the message: the challenge has failed. Answers its destination, or nothing if it had ended. */
 export async function fail ({ db, tenantId, now }: TenantTx, challengeId: string): Promise<Buffer | undefined> {
   const row = await db.updateTable('challenges').set({ status: 'failed', ended_at: now })
-    .where('tenant_id', '=', tenantId).where('id', '=', challengeId).where('status', '=', 'pending').returning('destination_index').executeTakeFirst()
+    .where('tenant_id', '=', tenantId).where('id', '=', challengeId).where('status', '=', 'pending').where('expires_at', '>', now).returning('destination_index').executeTakeFirst()
   return row?.destination_index
 }

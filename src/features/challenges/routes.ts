@@ -3,7 +3,7 @@ import type { Deps } from '../../platform/deps.ts'
 import { needs } from '../../platform/http/auth.ts'
 import { once, sendAnswer } from '../../platform/http/idempotency.ts'
 import { answers, answersToBody } from '../../platform/http/problems.ts'
-import { answer, IdempotencyHeader, LocationHeader, ref } from '../../platform/http/schemas.ts'
+import { answer, IdempotencyHeader, locationHeader, ReplayedHeader, ref } from '../../platform/http/schemas.ts'
 import { Refusal } from '../../platform/refusal.ts'
 import { readChallenge } from './challenges.ts'
 import { Approval, Challenge, ChallengeParams, NewChallenge, Verification } from './schema.ts'
@@ -21,8 +21,8 @@ export const challengeRoutes = (deps: Deps): FastifyPluginAsyncTypebox => async 
       operationId: 'startChallenge', tags: ['Challenges'], summary: 'Start a challenge',
       description: 'Sends a code to the value of a method that waits to be verified: a pending method, or its pending change. `methodId` comes from the list of methods. A newer challenge of the same caller for the same user, purpose and method cancels the older one.',
       ...needs('challenges.start'), headers: IdempotencyHeader, body: ref(NewChallenge),
-      response: answersToBody({ 201: answer(Challenge, 'The challenge; its code is on its way.', LocationHeader) },
-        'not_found', 'method_not_usable', 'no_usable_method', 'channel_not_available', 'idempotency_in_progress', 'idempotency_key_reused', 'send_limited'),
+      response: answersToBody({ 201: answer(Challenge, 'The challenge; its code is on its way.', { ...locationHeader('/v1/challenges/0199c0de-0000-7000-8000-000000000003'), ...ReplayedHeader }) },
+        'proof_required', 'not_found', 'method_not_usable', 'no_usable_method', 'channel_not_available', 'idempotency_in_progress', 'idempotency_key_reused', 'send_limited'),
     },
   }, async (request, reply) => sendAnswer(reply, await once(deps, request, async (tx) => {
     const challenge = await startChallenge(deps, tx, request.actor, request.body)
@@ -43,12 +43,15 @@ export const challengeRoutes = (deps: Deps): FastifyPluginAsyncTypebox => async 
       operationId: 'verifyChallenge', tags: ['Challenges'], summary: 'Check a code',
       description: 'Judges the code, for who started the challenge; its id comes from starting it, the code from the message. Five wrong codes end the challenge. Spaces, signs or other digits than 0 to 9 are no code, and count as a wrong one.',
       ...needs('challenges.use'), params: ChallengeParams, headers: IdempotencyHeader, body: ref(Verification),
-      response: answersToBody({ 200: answer(Approval, 'The code was right.') },
+      response: answersToBody({ 200: answer(Approval, 'The code was right.', ReplayedHeader) },
         'malformed_code', 'not_found', 'challenge_approved', 'challenge_exhausted', 'challenge_canceled', 'challenge_failed', 'duplicate_method',
         'idempotency_in_progress', 'challenge_expired', 'wrong_code', 'channel_not_available', 'idempotency_key_reused'),
     },
-  }, async (request, reply) => sendAnswer(reply, await once(deps, request, async (tx) => {
-    const approval = await verifyChallenge(deps, tx, request.actor, request.params.challengeId, request.body)
-    return approval instanceof Refusal ? approval : { status: 200, body: approval }
-  })))
+  }, async (request, reply) => {
+    const judge = verifyChallenge(deps, request.actor, request.params.challengeId, request.body)
+    return sendAnswer(reply, await once(deps, request, async (tx) => {
+      const approval = await judge(tx)
+      return approval instanceof Refusal ? approval : { status: 200, body: approval }
+    }))
+  })
 }

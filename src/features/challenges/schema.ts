@@ -61,4 +61,6 @@ export const Approval = closed({
 })
 export type Approval = Static<typeof Approval>
 
-export const ChallengeParams = closed({ challengeId: Uuid })
+export const ChallengeParams = closed({
+  challengeId: { ...Uuid, description: '`id` in the answer to starting the challenge.', examples: ['0199c0de-0000-7000-8000-000000000003'] },
+})

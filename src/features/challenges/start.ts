@@ -4,17 +4,17 @@ import { notFound, Refusal } from '../../platform/refusal.ts'
 import { messageChannels, type Channel, type MessageChannel } from '../../vocabulary.ts'
 import { record } from '../audit/audit.ts'
 import { judgeCaller } from '../authority/may.ts'
-import { knownMethod } from '../contact-methods/contact-methods.ts'
+import { requireStepUp } from '../authority/step-up.ts'
+import { findDefaultMethod, knownMethod, waitsUnvouched } from '../contact-methods/contact-methods.ts'
 import { waitingValue } from '../contact-methods/activate.ts'
-import { selectMethods } from '../contact-methods/queries.ts'
 import { channelsOf, displayOf } from '../contact-methods/value.ts'
-import { enqueue, withdrawMessages } from '../delivery/delivery.ts'
+import { enqueue } from '../delivery/delivery.ts'
 import { takeDestinationSend } from '../limits/destinations.ts'
 import { organizationDefaults } from '../organization/organization.ts'
 import { policyInForce } from '../policy/policy.ts'
 import { lockedUser } from '../users/users.ts'
-import { codeParts, starterOf, toChallenge } from './challenges.ts'
-import { cancelOlder, expireOverdue, insertChallenge, selectPendingOwn } from './queries.ts'
+import { cancelChallenges, codeParts, toChallenge } from './challenges.ts'
+import { insertChallenge, lockPending } from './queries.ts'
 import type { Challenge, NewChallenge } from './schema.ts'
 import { codeMessage } from './texts.ts'
 
@@ -32,22 +32,26 @@ export async function startChallenge (deps: Deps, tx: TenantTx, actor: Actor, in
 
   const user = await lockedUser(tx, userId)
   if (user.status !== 'active') throw notFound()
-  await expireOverdue(tx, userId)
+  const own = (await lockPending(tx, userId)).filter((row) => row.starter_kind === actor.kind && row.starter_id === actor.subject)
   const method = input.methodId === undefined ? await defaultMethod(tx, userId) : await knownMethod(tx, userId, input.methodId)
   const waiting = waitingValue(deps.keys, method, tx.now)
   if (!waiting) throw new Refusal('method_not_usable', 'There is no value of this method that waits to be verified.')
   const policy = await policyInForce(tx)
+  // Else an app alone could make any number a user's second factor: what it brought, the person verifies.
+  if (actor.kind === 'app' && waitsUnvouched(method)) requireStepUp(actor, 'challenges.start', { userId, firstRegistration: policy.registration.firstRegistration })
   const channel = channelFor(channelsOf(method.kind, waiting.lineType), input.channel)
 
   const id = deps.random.uuid()
   const send = await takeDestinationSend(tx, waiting.destinationIndex, id, policy.limits)
   if (!send.taken) {
-    const own = await selectPendingOwn(tx, starterOf(actor), userId, waiting.destinationIndex)
+    const there = own.findLast((row) => row.destination_index.equals(waiting.destinationIndex))
     throw new Refusal('send_limited', 'Too many codes went there lately. Wait, or use the code you have.', {
-      retryAfterSeconds: Math.max(1, Math.ceil((send.availableAt.getTime() - tx.now.getTime()) / 1000)), ...(own !== undefined && { challengeId: own }),
+      retryAfterSeconds: Math.max(1, Math.ceil((send.availableAt.getTime() - tx.now.getTime()) / 1000)), ...(there && { challengeId: there.id }),
     })
   }
-  const lifetimeSeconds = channel === 'email' ? policy.codes.emailSeconds : policy.codes.phoneSeconds
+  // A value that nobody verifies in time is gone, and its last code with it.
+  const untilGoneSeconds = Math.floor((method.pending_expires_at!.getTime() - tx.now.getTime()) / 1000)
+  const lifetimeSeconds = Math.min(channel === 'email' ? policy.codes.emailSeconds : policy.codes.phoneSeconds, untilGoneSeconds)
   const code = deps.random.digits(policy.codes.length)
   const identity = { id, user_id: userId, method_id: method.id, purpose: input.purpose }
   const challenge = await insertChallenge(tx, {
@@ -56,7 +60,7 @@ export async function startChallenge (deps: Deps, tx: TenantTx, actor: Actor, in
     attempts_max: attemptsMax, destination_index: waiting.destinationIndex, destination: displayOf(method.kind, waiting.text), mfa_epoch: user.mfa_epoch,
     created_at: tx.now, expires_at: new Date(tx.now.getTime() + lifetimeSeconds * 1000), resend_available_at: send.availableAt, sends_remaining: send.remaining,
   })
-  await withdrawMessages(tx, await cancelOlder(tx, challenge))
+  await cancelChallenges(tx, own.filter((row) => row.purpose === input.purpose && row.method_id === method.id).map((row) => row.id))
 
   const organization = await organizationDefaults(tx)
   await enqueue(deps, tx, {
@@ -69,7 +73,7 @@ export async function startChallenge (deps: Deps, tx: TenantTx, actor: Actor, in
 
 /** Without a method the default one is meant. */
 async function defaultMethod (tx: TenantTx, userId: string) {
-  const method = (await selectMethods(tx, userId)).find((row) => row.is_default)
+  const method = await findDefaultMethod(tx, userId)
   if (!method) throw new Refusal('no_usable_method', 'The user has no default method. Name the method.')
   return method
 }

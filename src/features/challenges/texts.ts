@@ -19,8 +19,8 @@ const aims: Record<Purpose, string> = {
 /** The text of a code: it names the app and the purpose, and says that nobody will ask for the code. */
 export function codeMessage ({ channel, purpose, code, organization, app, lifetimeSeconds }: CodeMessage): Content {
   const sender = [organization ?? 'Latchkey', app].filter(Boolean).join(', ')
-  const minutes = Math.floor(lifetimeSeconds / 60)
+  const good = lifetimeSeconds < 120 ? `${lifetimeSeconds} seconds` : `${Math.floor(lifetimeSeconds / 60)} minutes`
   const spoken = channel === 'voice' ? [...code].join(' ') : code
-  const body = `${sender}: ${spoken} is your code to ${aims[purpose]}. It is good for ${minutes} minutes. No one will ask you for this code.`
+  const body = `${sender}: ${spoken} is your code to ${aims[purpose]}. It is good for ${good}. No one will ask you for this code.`
   return { subject: channel === 'email' ? `${sender}: your code` : null, body, code }
 }

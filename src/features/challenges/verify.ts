@@ -1,29 +1,32 @@
 import type { TenantTx } from '../../platform/db/index.ts'
 import type { Actor, Deps } from '../../platform/deps.ts'
-import { notFound, Refusal } from '../../platform/refusal.ts'
+import { Refusal } from '../../platform/refusal.ts'
 import { record } from '../audit/audit.ts'
 import { activateVerified } from '../contact-methods/activate.ts'
-import { knownMethod } from '../contact-methods/contact-methods.ts'
+import { findMethodToVerify } from '../contact-methods/contact-methods.ts'
 import { forgetDestinationSends } from '../limits/destinations.ts'
 import { policyInForce } from '../policy/policy.ts'
 import { lockedUser } from '../users/users.ts'
-import { codeParts, endedRefusal, ownChallenge, starterOf } from './challenges.ts'
+import { cancelChallenges, codeParts, endedRefusal, ownChallenge, ownChallengeIn, refusalFor, starterOf } from './challenges.ts'
 import { approveOnce, exhaust, takeAttempt, type ChallengeRow } from './queries.ts'
 import type { Approval, Verification } from './schema.ts'
 
 /**
  * Judges a code. The attempt is counted, and committed, on a connection of its own before anything is compared; then
- * exactly one right code approves the challenge and makes the value active, in `tx`. A wrong code is given back as a
- * refusal, because what it changed must be committed too.
+ * exactly one right code approves the challenge and makes the value active, in the transaction that is handed in. A
+ * wrong code is given back as a refusal, because what it changed must be committed too. A transaction that gave way
+ * to another and runs again does not count a second attempt.
  */
-export async function verifyChallenge (deps: Deps, tx: TenantTx, actor: Actor, challengeId: string, input: Verification): Promise<Approval | Refusal> {
+export function verifyChallenge (deps: Deps, actor: Actor, challengeId: string, input: Verification): (tx: TenantTx) => Promise<Approval | Refusal> {
   if ((input.code === undefined) === (input.assertion === undefined)) {
     throw new Refusal('validation_failed', 'The body does not fit the schema.', { errors: [{ pointer: '', code: 'oneOf', message: 'must have exactly one of code and assertion' }] })
   }
-  const challenge = await countAttempt(deps, actor, challengeId)
-  const fault = faultOf(deps, challenge, input)
-  if (fault) return wrong(deps, tx, actor, challenge, fault)
-  return approve(deps, tx, actor, challenge)
+  let counted: ChallengeRow | undefined
+  return async (tx) => {
+    const challenge = counted ??= await countAttempt(deps, actor, challengeId)
+    const fault = faultOf(deps, challenge, input)
+    return fault ? wrong(deps, tx, actor, challenge, fault) : approve(deps, tx, actor, challenge)
+  }
 }
 
 async function countAttempt (deps: Deps, actor: Actor, challengeId: string): Promise<ChallengeRow> {
@@ -55,11 +58,15 @@ async function wrong (deps: Deps, tx: TenantTx, actor: Actor, challenge: Challen
   return new Refusal(fault, faultDetails[fault], { attemptsRemaining })
 }
 
-async function approve (deps: Deps, tx: TenantTx, actor: Actor, challenge: ChallengeRow): Promise<Approval> {
+async function approve (deps: Deps, tx: TenantTx, actor: Actor, challenge: ChallengeRow): Promise<Approval | Refusal> {
   const user = await lockedUser(tx, challenge.user_id)
-  if (user.status !== 'active') throw notFound()
-  if (!await approveOnce(tx, challenge)) throw endedRefusal(await ownChallenge(deps, actor, challenge.id))
-  const method = await knownMethod(tx, challenge.user_id, challenge.method_id)
+  if (user.status !== 'active') {
+    await cancelChallenges(tx, [challenge.id])
+    return refusalFor('canceled')
+  }
+  if (!await approveOnce(tx, challenge)) throw endedRefusal(await ownChallengeIn(tx, actor, challenge.id))
+  const method = await findMethodToVerify(tx, challenge.user_id, challenge.method_id)
+  if (!method) throw new Refusal('challenge_canceled', 'The method is gone: nobody verified it in time.')
   const changed = method.status === 'active'
   const policy = await policyInForce(tx)
   await activateVerified(deps.keys, tx, { user, policy }, method, challenge.destination_index)

@@ -5,7 +5,7 @@ import type { Keys } from '../../platform/keys.ts'
 import { Refusal } from '../../platform/refusal.ts'
 import type { PolicyDocument } from '../policy/schema.ts'
 import { noteFirstRegistration, type UserRow } from '../users/users.ts'
-import { clearDefault, hasValue, selectMethods, updateMethod, type MethodRow } from './queries.ts'
+import { clearDefault, hasValue, selectMethods, updateMethod, withdrawn, type MethodRow } from './queries.ts'
 import { channelsOf, countsForMfa, destinationOf, openExtension, openValue } from './value.ts'
 
 /** The value that waits for its code: of a pending method, or of a pending change. Null if nothing waits. */
@@ -43,7 +43,7 @@ export async function activate (tx: TenantTx, { user, policy }: { user: UserRow,
     : {}
   const counts = countsForMfa(row.kind, policy)
   const others = (await selectMethods(tx, row.user_id)).filter((method) => method.id !== row.id)
-  const takesDefault = row.is_default || (counts && (row.wants_default || !others.some((method) => method.is_default)))
+  const takesDefault = row.is_default || (counts && (row.wants_default || !others.some((method) => method.is_default && countsForMfa(method.kind, policy))))
   if (takesDefault && !row.is_default) await clearDefault(tx, row.user_id)
   const lineType = row.pending_value ? row.pending_line_type : row.line_type
   const channels = channelsOf(row.kind, lineType)
@@ -54,9 +54,3 @@ export async function activate (tx: TenantTx, { user, policy }: { user: UserRow,
   if (counts) await noteFirstRegistration(tx, user)
   return active
 }
-
-/** The columns of a change that waits, emptied. */
-export const withdrawn = {
-  pending_value: null, pending_value_index: null, pending_destination_index: null, pending_extension: null, pending_country: null,
-  pending_line_type: null, pending_by: null, pending_expires_at: null,
-} satisfies Updateable<ContactMethods>

@@ -6,7 +6,7 @@ import { valuesShown } from '../authority/authority.ts'
 import { mayOnOthers, refused } from '../authority/may.ts'
 import { activate } from './activate.ts'
 import { addedByOf, byOf, startChange, toContactMethod, type Change } from './contact-methods.ts'
-import { endOverdueMethods, hasValue, insertUnlessPresent } from './queries.ts'
+import { hasValue, insertUnlessPresent } from './queries.ts'
 import type { ContactMethod, NewContactMethod } from './schema.ts'
 import { countsForMfa, destinationOf, isEmail, readValue, sealValue } from './value.ts'
 
@@ -17,13 +17,13 @@ export const pendingUntil = (now: Date) => new Date(now.getTime() + pendingHours
 export async function addContactMethod (deps: Deps, tx: TenantTx, actor: Actor, userId: string, input: NewContactMethod): Promise<ContactMethod> {
   const change = await startChange(deps, tx, actor, userId, true)
   const { policy, self, surroundings } = change
-  if (!policy.kinds.includes(input.kind)) throw new Refusal('channel_not_available', 'The policy does not allow this kind.', { rule: 'policy.kinds' })
-  if (input.extension != null && input.kind !== 'officePhone') throw fieldFault('/extension', 'is only for an officePhone')
-  if (input.isDefault && !countsForMfa(input.kind, policy)) throw new Refusal('method_not_usable', 'This kind does not count for sign-in, so it cannot be the default.')
   if (input.preVerified) requireMayVouch(actor, input, change)
+  if (!policy.kinds.includes(input.kind)) throw new Refusal('channel_not_available', 'The policy does not allow this kind.', { rule: 'policy.kinds' })
+  if (input.extension !== undefined && input.extension !== null && input.kind !== 'officePhone') throw fieldFault('/extension', 'is only for an officePhone')
+  if (input.country !== undefined && isEmail(input.kind)) throw fieldFault('/country', 'is only for a phone')
+  if (input.isDefault && !countsForMfa(input.kind, policy)) throw new Refusal('method_not_usable', 'This kind does not count for sign-in, so it cannot be the default.')
   const value = readValue(input.kind, input, surroundings)
 
-  await endOverdueMethods(tx, userId)
   const destinations = deps.keys.blindIndexes(tx.tenantId, 'destination', destinationOf(input.kind, value))
   if (await hasValue(tx, userId, destinations, null)) throw new Refusal('duplicate_method', 'The user already has this number or address.')
   const id = deps.random.uuid()
@@ -41,7 +41,7 @@ export async function addContactMethod (deps: Deps, tx: TenantTx, actor: Actor, 
     action: 'contactMethod.added', userId,
     details: { methodId: id, kind: input.kind, ...(input.preVerified && { preVerified: true }), ...(input.reason !== undefined && { reason: withoutPersonalData(input.reason) }) },
   })
-  return toContactMethod(deps.keys, added, policy, valuesShown(actor, userId, false) !== 'masked')
+  return toContactMethod(deps.keys, added, policy, valuesShown(actor, userId, false) !== 'masked', tx.now)
 }
 
 /** Vouching for a method is for a privileged administrator, for someone else, with a reason, where the policy allows it. */
@@ -52,5 +52,5 @@ function requireMayVouch (actor: Actor, { reason }: NewContactMethod, { self, us
   if (reason === undefined) throw fieldFault('/reason', 'is needed with preVerified')
 }
 
-const fieldFault = (pointer: string, message: string) =>
+export const fieldFault = (pointer: string, message: string) =>
   new Refusal('validation_failed', 'The body does not fit the schema.', { errors: [{ pointer, code: 'not_allowed', message }] })

@@ -1,18 +1,16 @@
 import type { Updateable } from 'kysely'
 import type { ContactMethods } from '../../platform/db/schema.ts'
 import type { TenantTx } from '../../platform/db/index.ts'
-import type { Actor, Deps } from '../../platform/deps.ts'
-import type { Precondition } from '../../platform/http/etags.ts'
+import type { Actor, Deps, Precondition } from '../../platform/deps.ts'
 import { Refusal } from '../../platform/refusal.ts'
 import { record } from '../audit/audit.ts'
 import { valuesShown } from '../authority/authority.ts'
-import { withdrawn } from './activate.ts'
-import { pendingUntil } from './add.ts'
+import { fieldFault, pendingUntil } from './add.ts'
 import { byOf, knownMethod, startChange, toContactMethod, type Change } from './contact-methods.ts'
 import { makeDefault, promoteNext } from './default.ts'
-import { hasValue, updateMethod, type MethodRow } from './queries.ts'
+import { hasValue, updateMethod, withdrawn, type MethodRow } from './queries.ts'
 import type { ContactMethod, ContactMethodChange } from './schema.ts'
-import { destinationOf, openExtension, openValue, readValue, sealValue, type Value } from './value.ts'
+import { countsForMfa, destinationOf, isEmail, openExtension, openValue, readValue, sealValue, type Value } from './value.ts'
 
 /** Cancels the challenges whose code went to a value that no longer waits. Handed in: methods import no challenges. */
 export type CancelChallenges = (tx: TenantTx, methodId: string) => Promise<void>
@@ -26,7 +24,8 @@ export async function changeContactMethod (deps: Deps, tx: TenantTx, actor: Acto
   let row = await knownMethod(tx, userId, methodId)
   precondition(row.version)
   if (input.kind !== undefined && input.kind !== row.kind) throw new Refusal('kind_immutable', 'The kind cannot change. Add another method and remove this one.')
-  if (input.extension != null && row.kind !== 'officePhone') throw new Refusal('validation_failed', 'The body does not fit the schema.', { errors: [{ pointer: '/extension', code: 'not_allowed', message: 'is only for an officePhone' }] })
+  if (input.extension !== undefined && input.extension !== null && row.kind !== 'officePhone') throw fieldFault('/extension', 'is only for an officePhone')
+  if (input.country !== undefined && (input.value === undefined || isEmail(row.kind))) throw fieldFault('/country', 'is only for the value of a phone')
 
   const fields: string[] = []
   const set: Updateable<ContactMethods> = {}
@@ -43,19 +42,19 @@ export async function changeContactMethod (deps: Deps, tx: TenantTx, actor: Acto
   }
   if (value || fields.includes('pendingChange')) await cancelChallenges(tx, row.id)
   if (fields.length > 0) row = await updateMethod(tx, row.id, set)
-  if (input.isDefault !== undefined && input.isDefault !== row.is_default) {
+  if (input.isDefault !== undefined && input.isDefault !== (row.status === 'pending' ? row.wants_default : row.is_default)) {
     row = await changeDefault(tx, change, row, input.isDefault)
     fields.push('isDefault')
   }
   if (fields.length > 0) await record(deps, tx, actor, { action: 'contactMethod.changed', userId, details: { methodId, fields } })
-  return toContactMethod(deps.keys, row, change.policy, valuesShown(actor, userId, false) !== 'masked')
+  return toContactMethod(deps.keys, row, change.policy, valuesShown(actor, userId, false) !== 'masked', tx.now)
 }
 
 /** The value asked for, or undefined where it is the one that is there already. */
 function newValue (deps: Deps, row: MethodRow, input: ContactMethodChange, { surroundings }: Change): Value | undefined {
   if (input.value === undefined && input.extension === undefined) return undefined
   if (row.status === 'disabled') throw new Refusal('method_not_usable', 'A disabled method cannot be changed. Add it anew.')
-  if (input.pendingChange === null) throw new Refusal('validation_failed', 'The body does not fit the schema.', { errors: [{ pointer: '/pendingChange', code: 'not_allowed', message: 'cannot stand beside a new value' }] })
+  if (input.pendingChange === null) throw fieldFault('/pendingChange', 'cannot stand beside a new value')
   const present = openPresent(deps, row)
   // A value given anew brings its own extension; an extension alone belongs to the number that is there.
   const value = readValue(row.kind, input.value === undefined
@@ -83,7 +82,9 @@ function columnsOf ({ keys }: Deps, tx: TenantTx, actor: Actor, row: MethodRow, 
   }
 }
 
+/** A pending method becomes the default once it is verified, as one that was added so. */
 async function changeDefault (tx: TenantTx, { policy }: Change, row: MethodRow, wanted: boolean): Promise<MethodRow> {
+  if (row.status === 'pending' && (!wanted || countsForMfa(row.kind, policy))) return updateMethod(tx, row.id, { wants_default: wanted })
   if (wanted) return makeDefault(tx, policy, row)
   if (!await promoteNext(tx, policy, row.user_id, row.id)) throw new Refusal('method_not_usable', 'There is no other method to be the default.')
   return knownMethod(tx, row.user_id, row.id)

@@ -8,9 +8,9 @@ import { organizationDefaults } from '../organization/organization.ts'
 import { policyInForce } from '../policy/policy.ts'
 import type { PolicyDocument } from '../policy/schema.ts'
 import { lockedUser, signInEmailOf, targetOf, type UserRow } from '../users/users.ts'
-import { selectMethod, type MethodRow } from './queries.ts'
+import { asOf, endOverdue, selectMethod, selectMethods, type MethodRow, type ShownRow } from './queries.ts'
 import type { ContactMethod } from './schema.ts'
-import { channelsOf, displayOf, openExtension, openValue, purposesOf } from './value.ts'
+import { channelsOf, displayOf, openExtension, openValue, preferredFirst, purposesOf } from './value.ts'
 
 export type { MethodRow }
 
@@ -23,7 +23,7 @@ export interface Change {
   surroundings: { policy: PolicyDocument, defaultCountry: string | null, signInEmail: string | null, privileged: boolean }
 }
 
-/** Locks the user and judges the caller: may they, and did they prove who they are lately enough? */
+/** Locks the user, ends what is overdue and judges the caller: may they, and did they prove who they are lately enough? */
 export async function startChange (deps: Deps, tx: TenantTx, actor: Actor, userId: string, adds = false): Promise<Change> {
   const user = await lockedUser(tx, userId)
   judgeTarget(actor, 'contactMethods.write', targetOf(user))
@@ -32,6 +32,7 @@ export async function startChange (deps: Deps, tx: TenantTx, actor: Actor, userI
   // What an app adds stays pending until the person verifies it, so it needs no proof; what it changes does.
   const registering = self || (actor.kind === 'app' && !adds) ? { userId, firstRegistration: policy.registration.firstRegistration } : undefined
   requireStepUp(actor, 'contactMethods.write', registering)
+  await endOverdue(tx, userId)
   const { defaultCountry } = await organizationDefaults(tx)
   return { user, policy, self, surroundings: { policy, defaultCountry, signInEmail: signInEmailOf(deps.keys, user), privileged: user.privileged } }
 }
@@ -43,27 +44,42 @@ export async function knownMethod (tx: TenantTx, userId: string, methodId: strin
   return row
 }
 
+/** The method that is tried first, if there is one. */
+export const findDefaultMethod = async (tx: TenantTx, userId: string): Promise<MethodRow | undefined> =>
+  (await selectMethods(tx, userId)).find((row) => row.is_default)
+
+/** The method whose value a right code makes active, once what is overdue has ended. The user must be locked. */
+export async function findMethodToVerify (tx: TenantTx, userId: string, methodId: string): Promise<MethodRow | undefined> {
+  await endOverdue(tx, userId)
+  return selectMethod(tx, userId, methodId)
+}
+
+/** Whether the value that waits was brought by an app or an import, and not by a person. */
+export const waitsUnvouched = (row: MethodRow): boolean =>
+  row.status === 'pending' ? row.added_by === 'app' || row.added_by === 'import' : row.pending_by?.startsWith('app:') ?? false
+
 export const addedByOf = (actor: Actor, self: boolean) => self ? 'self' as const : actor.kind === 'app' ? 'app' as const : 'administrator' as const
 
 /** Who did it, as it is kept in the row. */
 export const byOf = (actor: Actor) => `${actor.kind}:${actor.subject}`
 
-/** `full` shows the value itself; otherwise only its mask leaves here. */
-export function toContactMethod (keys: Keys, row: MethodRow, policy: Pick<PolicyDocument, 'emailCounts'>, full: boolean): ContactMethod {
+/** The method as it is at `now`. `full` shows the value itself; otherwise only its mask leaves here. */
+export function toContactMethod (keys: Keys, stored: ShownRow, policy: Pick<PolicyDocument, 'emailCounts'>, full: boolean, now: Date): ContactMethod {
+  const row = asOf(now, stored)
   const value = openValue(keys, row.tenant_id, row.user_id, row.id, row.value!)
   return {
     id: row.id, kind: row.kind, label: row.label, status: row.status as ContactMethod['status'],
     value: full ? value : null, display: displayOf(row.kind, value),
     extension: full ? openExtension(keys, row.tenant_id, row.user_id, row.id, row.extension) : null,
     country: row.country, lineType: row.line_type as ContactMethod['lineType'],
-    channels: channelsOf(row.kind, row.line_type), purposes: purposesOf(row.kind, policy as PolicyDocument), isDefault: row.is_default,
+    channels: preferredFirst(channelsOf(row.kind, row.line_type), row.default_channel), purposes: purposesOf(row.kind, policy as PolicyDocument), isDefault: row.is_default,
     pendingChange: pendingChangeOf(keys, row, full), addedBy: row.added_by as ContactMethod['addedBy'],
     createdAt: row.created_at.toISOString(), verifiedAt: row.verified_at?.toISOString() ?? null, lastUsedAt: row.last_used_at?.toISOString() ?? null,
     updatedAt: row.updated_at.toISOString(), version: row.version,
   }
 }
 
-function pendingChangeOf (keys: Keys, row: MethodRow, full: boolean): ContactMethod['pendingChange'] {
+function pendingChangeOf (keys: Keys, row: ShownRow, full: boolean): ContactMethod['pendingChange'] {
   if (!row.pending_value || row.pending_expires_at === null) return null
   return {
     display: displayOf(row.kind, openValue(keys, row.tenant_id, row.user_id, row.id, row.pending_value)),

@@ -18,10 +18,15 @@ export async function selectMethod ({ db, tenantId }: TenantTx, userId: string, 
     .executeTakeFirst() as MethodRow | undefined
 }
 
-/** Pending methods whose day is over give their place and their value free. */
-export async function endOverdueMethods ({ db, tenantId, now }: TenantTx, userId: string): Promise<void> {
+/**
+ * Ends what nobody verified in time: pending methods give their place and their value free, pending changes go. Reads
+ * show the same before it was written; see `asOf`.
+ */
+export async function endOverdue ({ db, tenantId, now }: TenantTx, userId: string): Promise<void> {
   await db.updateTable('contact_methods').set({ status: 'removed', removed_at: sql`pending_expires_at`, removed_by: 'system:expired', updated_at: now })
     .where('tenant_id', '=', tenantId).where('user_id', '=', userId).where('status', '=', 'pending').where('pending_expires_at', '<=', now).execute()
+  await db.updateTable('contact_methods').set({ ...withdrawn, version: sql`version + 1`, updated_at: sql`pending_expires_at` })
+    .where('tenant_id', '=', tenantId).where('user_id', '=', userId).where('status', '<>', 'removed').where('pending_value', 'is not', null).where('pending_expires_at', '<=', now).execute()
 }
 
 /**
@@ -29,19 +34,23 @@ export async function endOverdueMethods ({ db, tenantId, now }: TenantTx, userId
  * unique keys decide, so that of simultaneous twins one wins.
  */
 export async function insertUnlessPresent ({ db }: TenantTx, row: Omit<Insertable<ContactMethods>, 'place'>, placesMax: number): Promise<MethodRow | undefined> {
+  const taken = sql`contact_methods taken where taken.tenant_id = ${row.tenant_id} and taken.user_id = ${row.user_id}
+                                             and taken.kind = ${row.kind} and taken.status in ('pending', 'active')`
+  // Places above the number allowed are left over from a policy that allowed more.
   const free = sql<number>`(
     select p from generate_series(1, ${placesMax}::int) p
-     where not exists (select 1 from contact_methods taken where taken.tenant_id = ${row.tenant_id} and taken.user_id = ${row.user_id}
-                          and taken.kind = ${row.kind} and taken.place = p and taken.status in ('pending', 'active'))
+     where (select count(*) from ${taken}) < ${placesMax}::int and not exists (select 1 from ${taken} and taken.place = p)
      order by p limit 1)`
-  // Where every place is taken, the last one is tried and its unique key refuses.
-  return await db.insertInto('contact_methods').values({ ...row, place: sql`coalesce(${free}, ${placesMax}::int)` })
+  // Where no place is free, a taken one is tried and its unique key refuses.
+  return await db.insertInto('contact_methods').values({ ...row, place: sql`coalesce(${free}, (select min(taken.place) from ${taken}))` })
     .onConflict((conflict) => conflict.doNothing()).returningAll().executeTakeFirst() as MethodRow | undefined
 }
 
+/** Whether another method of the user has the value, or waits to have it. */
 export async function hasValue ({ db, tenantId }: TenantTx, userId: string, destinations: Buffer[], exceptId: string | null): Promise<boolean> {
   let query = db.selectFrom('contact_methods').select('id').where('tenant_id', '=', tenantId).where('user_id', '=', userId)
-    .where('status', 'in', ['pending', 'active']).where('destination_index', 'in', destinations)
+    .where('status', 'in', ['pending', 'active'])
+    .where((where) => where.or([where('destination_index', 'in', destinations), where('pending_destination_index', 'in', destinations)]))
   if (exceptId !== null) query = query.where('id', '<>', exceptId)
   return await query.executeTakeFirst() !== undefined
 }
@@ -57,12 +66,30 @@ export async function clearDefault ({ db, tenantId, now }: TenantTx, userId: str
     .where('tenant_id', '=', tenantId).where('user_id', '=', userId).where('is_default', '=', true).execute()
 }
 
+/** The columns of a change that waits, emptied. */
+export const withdrawn = {
+  pending_value: null, pending_value_index: null, pending_destination_index: null, pending_extension: null, pending_country: null,
+  pending_line_type: null, pending_by: null, pending_expires_at: null,
+} satisfies Updateable<ContactMethods>
+
+/** The row as it is at this time: a change that nobody verified in time is over, written down or not. */
+export const asOf = <Row extends ShownRow>(now: Date, row: Row): Row =>
+  row.pending_value !== null && row.pending_expires_at !== null && row.pending_expires_at <= now
+    ? { ...row, ...withdrawn, version: row.version + 1, updated_at: row.pending_expires_at }
+    : row
+
+/** The columns that an answer shows. */
+export type ShownRow = Pick<MethodRow, 'tenant_id' | 'user_id' | 'id' | 'kind' | 'label' | 'status' | 'value' | 'extension' | 'country' | 'line_type' | 'is_default' |
+  'default_channel' | 'pending_value' | 'pending_extension' | 'pending_expires_at' | 'added_by' | 'created_at' | 'verified_at' | 'last_used_at' | 'updated_at' | 'version'>
+
 /** Of the asking person, and one of the wanted user's methods; with no method its columns are null. */
-export interface HotRow {
+export interface HotRow extends Omit<ShownRow, 'tenant_id' | 'user_id'> {
   actor_status: UserStatus | null
   actor_privileged: boolean | null
   actor_sessions_valid_from: Date | null
   server_now: Date
+  /** The tenant's time, which a sandbox may have moved. */
+  tenant_at: Date
   user_found: boolean
   email_counts: boolean
 }
@@ -70,6 +97,5 @@ export interface HotRow {
 /** The hot read: the asking person and the methods of the wanted user in one statement. */
 export const readMethods: HotStatement = {
   name: 'read_contact_methods',
-  text: `select actor_status, actor_privileged, actor_sessions_valid_from, server_now, user_found, email_counts, (method).*
-           from read_contact_methods($1, $2, $3)`,
+  text: 'select * from read_contact_methods($1, $2, $3)',
 }

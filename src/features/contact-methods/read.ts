@@ -7,7 +7,7 @@ import { valuesShown } from '../authority/authority.ts'
 import { policyInForce } from '../policy/policy.ts'
 import { knownUser } from '../users/users.ts'
 import { knownMethod, toContactMethod } from './contact-methods.ts'
-import { readMethods, selectMethods, type HotRow, type MethodRow } from './queries.ts'
+import { readMethods, selectMethods, type HotRow, type ShownRow } from './queries.ts'
 import type { ContactMethod } from './schema.ts'
 
 type Page = { items: ContactMethod[], nextCursor?: string }
@@ -18,7 +18,7 @@ interface PageQuery { limit?: number, cursor?: string }
  * caller is admitted here and not before.
  */
 export async function listContactMethods (deps: Deps, actor: Actor, userId: string, query: PageQuery): Promise<Page> {
-  const read = () => deps.db.readInTenant<HotRow & MethodRow>(actor.tenantId, readMethods, [actor.subject, userId])
+  const read = () => deps.db.readInTenant<HotRow>(actor.tenantId, readMethods, [actor.subject, userId])
   let rows = await read()
   if (actor.kind === 'person' && (rows[0]!.actor_status === null || (!rows[0]!.actor_privileged && usesAdministrativeRole(actor)))) {
     await enroll(deps, actor)
@@ -28,7 +28,8 @@ export async function listContactMethods (deps: Deps, actor: Actor, userId: stri
   if (actor.kind === 'person') refuseUnlessWelcome(actor, { status: first.actor_status! }, first.actor_sessions_valid_from)
   if (!first.user_found) throw notFound()
   const full = valuesShown({ ...actor, serverNow: first.server_now }, userId, false) !== 'masked'
-  return page(deps, actor, userId, first.id === null ? [] : rows, query, (row) => toContactMethod(deps.keys, row, { emailCounts: first.email_counts }, full))
+  const methods = first.id === null ? [] : rows.map((row) => ({ ...row, tenant_id: actor.tenantId, user_id: userId }))
+  return page(deps, actor, userId, methods, query, (row) => toContactMethod(deps.keys, row, { emailCounts: first.email_counts }, full, first.tenant_at))
 }
 
 /** The same with full values, for who may see them. Audited. */
@@ -39,7 +40,7 @@ export async function revealContactMethods (deps: Deps, actor: Actor, userId: st
     const rows = await selectMethods(tx, userId)
     const policy = await policyInForce(tx)
     if (shown === 'revealed') await record(deps, tx, actor, { action: 'contactMethods.revealed', userId, details: { methodIds: rows.map((row) => row.id) } })
-    return page(deps, actor, userId, rows, query, (row) => toContactMethod(deps.keys, row, policy, shown !== 'masked'))
+    return page(deps, actor, userId, rows, query, (row) => toContactMethod(deps.keys, row, policy, shown !== 'masked', tx.now))
   })
 }
 
@@ -50,13 +51,13 @@ export async function readContactMethod (deps: Deps, actor: Actor, userId: strin
     const row = await knownMethod(tx, userId, methodId)
     const shown = valuesShown(actor, userId, reveal)
     if (shown === 'revealed') await record(deps, tx, actor, { action: 'contactMethods.revealed', userId, details: { methodIds: [methodId] } })
-    return toContactMethod(deps.keys, row, await policyInForce(tx), shown !== 'masked')
+    return toContactMethod(deps.keys, row, await policyInForce(tx), shown !== 'masked', tx.now)
   })
 }
 
-function page ({ keys }: Deps, { tenantId }: Actor, userId: string, rows: MethodRow[], { limit = 50, cursor }: PageQuery, toItem: (row: MethodRow) => ContactMethod): Page {
+function page ({ keys }: Deps, { tenantId }: Actor, userId: string, rows: ShownRow[], { limit = 50, cursor }: PageQuery, toItem: (row: ShownRow) => ContactMethod): Page {
   const scope = ['contact-methods', userId]
-  const positionIn = (row: MethodRow) => `${row.created_at.toISOString()} ${row.id}`
+  const positionIn = (row: ShownRow) => `${row.created_at.toISOString()} ${row.id}`
   const after = cursor === undefined ? '' : positionOf(keys, tenantId, scope, cursor)
   const rest = rows.filter((row) => positionIn(row) > after)
   return pageOf(rest, limit, toItem, (row) => cursorOf(keys, tenantId, scope, positionIn(row)))

@@ -1,13 +1,11 @@
 import type { TenantTx } from '../../platform/db/index.ts'
-import type { Actor, Deps } from '../../platform/deps.ts'
-import type { Precondition } from '../../platform/http/etags.ts'
+import type { Actor, Deps, Precondition } from '../../platform/deps.ts'
 import { Refusal } from '../../platform/refusal.ts'
 import { record } from '../audit/audit.ts'
 import type { CancelChallenges } from './change.ts'
 import { byOf, knownMethod, startChange } from './contact-methods.ts'
 import { promoteNext } from './default.ts'
-import { selectMethods, updateMethod } from './queries.ts'
-import { withdrawn } from './activate.ts'
+import { selectMethods, updateMethod, withdrawn } from './queries.ts'
 import { meetsPolicy } from './value.ts'
 
 /**

@@ -4,13 +4,15 @@ import { needs, userIdOf } from '../../platform/http/auth.ts'
 import { etagOf, notModified, precondition } from '../../platform/http/etags.ts'
 import { once, sendAnswer } from '../../platform/http/idempotency.ts'
 import { answers, answersToBody } from '../../platform/http/problems.ts'
-import { answer, empty, EtagHeader, IdempotencyHeader, IfMatchHeader, IfNoneMatchHeader, LocationHeader, ref } from '../../platform/http/schemas.ts'
+import { answer, empty, EtagHeader, IdempotencyHeader, IfMatchHeader, IfNoneMatchHeader, locationHeader, ReplayedHeader, ref } from '../../platform/http/schemas.ts'
 import { addContactMethod } from './add.ts'
 import { changeContactMethod, type CancelChallenges } from './change.ts'
 import { chooseDefault } from './default.ts'
 import { listContactMethods, readContactMethod, revealContactMethods } from './read.ts'
 import { removeContactMethod } from './remove.ts'
-import { ContactMethod, ContactMethodChange, ContactMethodList, DefaultMethod, MethodParams, MethodQuery, MethodsQuery, NewContactMethod, OwnerParams } from './schema.ts'
+import { ContactMethod, ContactMethodChange, ContactMethodList, DefaultMethod, MethodParams, MethodQuery, MethodsQuery, NewContactMethod, OwnerParams, pendingExample } from './schema.ts'
+
+const addedHeaders = { ...EtagHeader, ...locationHeader(`/v1/users/demo-user/contact-methods/${pendingExample.id}`), ...ReplayedHeader }
 
 export const contactMethodRoutes = (deps: Deps, cancelChallenges: CancelChallenges): FastifyPluginAsyncTypebox => async (app) => {
   app.addSchema(ContactMethod)
@@ -37,7 +39,7 @@ export const contactMethodRoutes = (deps: Deps, cancelChallenges: CancelChalleng
       operationId: 'addContactMethod', tags: ['Contact methods'], summary: 'Add a contact method',
       description: 'It stays `pending`, and counts for nothing, until a `verifyContact` challenge for it is approved; after 24 h it is gone. Adding sends nothing.',
       ...needs('contactMethods.write'), params: OwnerParams, headers: IdempotencyHeader, body: ref(NewContactMethod),
-      response: answersToBody({ 201: answer(ContactMethod, 'The method.', { ...EtagHeader, ...LocationHeader }) },
+      response: answersToBody({ 201: answer(ContactMethod, 'The method.', addedHeaders, pendingExample) },
         'insufficient_user_authentication', 'proof_required', 'not_found', 'method_limit_reached', 'duplicate_method', 'method_not_usable', 'user_offboarded',
         'idempotency_in_progress', 'idempotency_key_reused', 'invalid_phone_number', 'phone_number_not_allowed', 'invalid_email', 'channel_not_available', 'same_as_sign_in'),
     },
@@ -54,7 +56,7 @@ export const contactMethodRoutes = (deps: Deps, cancelChallenges: CancelChalleng
       operationId: 'readContactMethod', tags: ['Contact methods'], summary: 'Read a contact method',
       description: 'One method; its id comes from the list. The value is masked.',
       ...needs('contactMethods.read'), params: MethodParams, querystring: MethodQuery, headers: IfNoneMatchHeader,
-      response: answers({ 200: answer(ContactMethod, 'The method.', EtagHeader), 304: empty('It still has the version of `If-None-Match`.') },
+      response: answers({ 200: answer(ContactMethod, 'The method.', EtagHeader), 304: empty('It still has the version of `If-None-Match`.', EtagHeader) },
         'insufficient_user_authentication', 'not_found'),
     },
   }, async (request, reply) => {
@@ -98,13 +100,13 @@ export const contactMethodRoutes = (deps: Deps, cancelChallenges: CancelChalleng
     schema: {
       operationId: 'chooseDefaultMethod', tags: ['Contact methods'], summary: 'Choose the default method',
       description: 'The method, and the channel, that is tried first at sign-in. The id comes from the list of methods.',
-      ...needs('contactMethods.write'), params: OwnerParams, body: ref(DefaultMethod),
+      ...needs('contactMethods.write'), params: OwnerParams, headers: IfMatchHeader, body: ref(DefaultMethod),
       response: answersToBody({ 200: answer(ContactMethod, 'The method that is now the default.', EtagHeader) },
-        'insufficient_user_authentication', 'proof_required', 'not_found', 'method_not_usable', 'user_offboarded', 'channel_not_available'),
+        'insufficient_user_authentication', 'proof_required', 'not_found', 'version_mismatch', 'method_not_usable', 'user_offboarded', 'channel_not_available'),
     },
   }, async (request, reply) => {
     const { actor, body } = request
-    const method = await deps.db.inTenant(actor.tenantId, (tx) => chooseDefault(deps, tx, actor, userIdOf(request)!, body))
+    const method = await deps.db.inTenant(actor.tenantId, (tx) => chooseDefault(deps, tx, actor, userIdOf(request)!, body, precondition(request)))
     return reply.header('etag', etagOf(method.version)).send(method)
   })
 }

@@ -15,6 +15,13 @@ const PendingChange = closed({
   expiresAt: Timestamp,
 }, { description: 'A new value that waits for its code. The old one keeps working until then.' })
 
+const example = {
+  id: '0199c0de-0000-7000-8000-000000000002', kind: 'mobilePhone', label: 'Personal', status: 'active', value: '+14155550132',
+  display: '+1 ••• ••• ••32', extension: null, country: 'US', lineType: 'mobileOrLandline', channels: ['sms', 'voice'],
+  purposes: ['mfa', 'recovery', 'notice'], isDefault: true, pendingChange: null, addedBy: 'self', createdAt: '2026-11-22T09:30:00.000Z',
+  verifiedAt: '2026-11-22T09:31:00.000Z', lastUsedAt: null, updatedAt: '2026-11-22T09:31:00.000Z', version: 2,
+}
+
 export const ContactMethod = closed({
   id: Uuid,
   kind: oneOf(methodKinds),
@@ -25,7 +32,7 @@ export const ContactMethod = closed({
   extension: Nullable(Type.String(), { description: 'Shown like `value`.' }),
   country: Nullable(Type.String()),
   lineType: Nullable(oneOf(lineTypes)),
-  channels: Type.Array(oneOf(channels)),
+  channels: Type.Array(oneOf(channels), { description: 'How it can be reached; the channel tried first stands first.' }),
   purposes: Type.Array(oneOf(['mfa', 'recovery', 'notice'])),
   isDefault: Type.Boolean({ description: 'Tried first at sign-in.' }),
   pendingChange: Nullable(PendingChange),
@@ -36,15 +43,12 @@ export const ContactMethod = closed({
   updatedAt: Timestamp,
   version: Type.Integer(),
 }, {
-  $id: 'ContactMethod', title: 'ContactMethod',
-  examples: [{
-    id: '0199c0de-0000-7000-8000-000000000002', kind: 'mobilePhone', label: 'Personal', status: 'active', value: '+14155550132',
-    display: '+1 ••• ••• ••32', extension: null, country: 'US', lineType: 'mobileOrLandline', channels: ['sms', 'voice'],
-    purposes: ['mfa', 'recovery', 'notice'], isDefault: true, pendingChange: null, addedBy: 'self', createdAt: '2026-11-22T09:30:00.000Z',
-    verifiedAt: '2026-11-22T09:31:00.000Z', lastUsedAt: null, updatedAt: '2026-11-22T09:31:00.000Z', version: 2,
-  }],
+  $id: 'ContactMethod', title: 'ContactMethod', examples: [example],
 })
 export type ContactMethod = Static<typeof ContactMethod>
+
+/** As it is answered when it has just been added. */
+export const pendingExample = { ...example, status: 'pending', isDefault: false, verifiedAt: null, updatedAt: example.createdAt, version: 1 }
 
 export const ContactMethodList = listOf(ref(ContactMethod), { $id: 'ContactMethodList', title: 'ContactMethodList', examples: [{ items: ContactMethod.examples as unknown[] }] })
 
@@ -76,8 +80,10 @@ export const DefaultMethod = closed({ methodId: Uuid, channel: Type.Optional(one
 })
 export type DefaultMethod = Static<typeof DefaultMethod>
 
-const reveal = Type.Optional(Type.Boolean({ description: 'Show full values, for callers with the permission `contact-methods:reveal`. Audited.' }))
+const MethodId = { ...Uuid, description: '`id` of a method in the list of contact methods.', examples: [example.id] }
+const Owner = { ...UserIdParam, examples: ['me'] }
+const reveal = Type.Optional(Type.Boolean({ description: 'Show full values, for callers with the permission `contact-methods:reveal`. Audited.', examples: [true] }))
 export const MethodsQuery = closed({ reveal, limit: Limit, cursor: Cursor })
 export const MethodQuery = closed({ reveal })
-export const OwnerParams = closed({ userId: UserIdParam })
-export const MethodParams = closed({ userId: UserIdParam, methodId: Uuid })
+export const OwnerParams = closed({ userId: Owner })
+export const MethodParams = closed({ userId: Owner, methodId: MethodId })

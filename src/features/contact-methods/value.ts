@@ -53,6 +53,10 @@ export function channelsOf (kind: MethodKind, lineType: string | null): Channel[
   return kind === 'officePhone' || lineType === 'landline' ? ['voice'] : ['sms', 'voice']
 }
 
+/** The same with the one that is tried first in front. */
+export const preferredFirst = (channels: Channel[], preferred: string | null): Channel[] =>
+  channels.toSorted((a, b) => Number(b === preferred) - Number(a === preferred))
+
 /** Whether a method of this kind counts as a second factor: an e-mail only if the policy says so. */
 export const countsForMfa = (kind: MethodKind, policy: PolicyDocument) => !isEmail(kind) || policy.emailCounts
 
@@ -79,9 +83,9 @@ export function sealValue (keys: Keys, tenantId: string, userId: string, methodI
   }
 }
 
-/** One destination is one number and extension, or one mailbox, however it was written. */
+/** One destination is one number and extension, or one mailbox, however it was written: dots and plus tags make no other. */
 export const destinationOf = (kind: MethodKind, value: Pick<Value, 'text' | 'extension'>) =>
-  isEmail(kind) ? lookupEmail(value.text) : `${value.text};ext=${value.extension ?? ''}`
+  isEmail(kind) ? normalEmail(value.text) : `${value.text};ext=${value.extension ?? ''}`
 
 export const openValue = (keys: Keys, tenantId: string, userId: string, methodId: string, sealed: Buffer) =>
   keys.open('field', tenantId, context(userId, methodId, 'value'), sealed)

@@ -1,6 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { sql } from 'kysely'
 import type { Logger } from 'pino'
+import { isDatabaseUnavailable } from '../../platform/db/errors.ts'
+import type { TenantTx } from '../../platform/db/index.ts'
 import type { WorkerDb } from '../../platform/db/worker.ts'
 import type { Keys } from '../../platform/keys.ts'
 import { openMessage, type Outcome, type Provider } from './delivery.ts'
@@ -15,8 +17,9 @@ export interface Dispatch {
   keys: Keys
   /** The carrier of a tenant, or none. */
   providerOf: (tenantId: string) => Promise<Provider | null>
-  /** Handed in by challenges: delivery imports no feature. */
-  onFailed: (tenantId: string, challengeId: string) => Promise<void>
+  /** Whether anyone could still use the code of a challenge, and what becomes of one that was not sent. Handed in: delivery imports no feature. */
+  isWaiting: (tx: TenantTx, challengeId: string) => Promise<boolean>
+  onFailed: (tx: TenantTx, challengeId: string) => Promise<void>
   log: Logger
 }
 
@@ -77,22 +80,43 @@ async function claim (db: WorkerDb, room: number): Promise<ClaimedRow[]> {
 async function endLostClaims (db: WorkerDb): Promise<void> {
   await db.acrossTenants((all) => sql`
     update messages set state = 'unknown', ended_at = clock_timestamp(), recipient = null, content = null, lease_until = null
-     where state = 'sending' and lease_until < clock_timestamp()`.execute(all))
+     where (tenant_id, id) in (select tenant_id, id from messages where state = 'sending' and lease_until < clock_timestamp() for update skip locked)`.execute(all))
 }
 
 async function deliver (dispatch: Dispatch, row: ClaimedRow): Promise<void> {
-  let outcome: Outcome
+  let send: (() => Promise<Outcome>) | undefined
   try {
-    const provider = await dispatch.providerOf(row.tenant_id)
-    outcome = provider && !row.too_late ? await provider(openMessage(dispatch.keys, row)) : 'failed'
+    send = await prepare(dispatch, row)
+  } catch (error) {
+    if (isDatabaseUnavailable(error)) return putBack(dispatch.db, row)
+    dispatch.log.error({ messageId: row.id, error: (error as Error).name }, 'a message could not be prepared')
+  }
+  let outcome: Outcome = 'failed'
+  try {
+    if (send) outcome = await send()
   } catch (error) {
     // Not knowing where it broke, nobody may say that it was not sent.
     dispatch.log.error({ messageId: row.id, error: (error as Error).name }, 'a carrier broke')
     outcome = 'unknown'
   }
-  await dispatch.db.inTenant(row.tenant_id, async ({ db, tenantId, now }) => {
-    await db.updateTable('messages').set({ state: outcome, ended_at: now, recipient: null, content: null, lease_until: null })
-      .where('tenant_id', '=', tenantId).where('id', '=', row.id).where('state', '=', 'sending').execute()
+  await dispatch.db.inTenant(row.tenant_id, async (tx) => {
+    const { numUpdatedRows } = await tx.db.updateTable('messages').set({ state: outcome, ended_at: tx.now, recipient: null, content: null, lease_until: null })
+      .where('tenant_id', '=', tx.tenantId).where('id', '=', row.id).where('state', '=', 'sending').executeTakeFirst()
+    if (numUpdatedRows > 0n && outcome === 'failed' && row.challenge_id !== null) await dispatch.onFailed(tx, row.challenge_id)
   })
-  if (outcome === 'failed' && row.challenge_id !== null) await dispatch.onFailed(row.tenant_id, row.challenge_id)
+}
+
+/** Everything up to the carrier: what fails in here was surely not sent. Nothing where there is no carrier, or no use any more. */
+async function prepare ({ db, keys, providerOf, isWaiting }: Dispatch, row: ClaimedRow): Promise<(() => Promise<Outcome>) | undefined> {
+  const { challenge_id: challengeId } = row
+  if (row.too_late || (challengeId !== null && !await db.inTenant(row.tenant_id, (tx) => isWaiting(tx, challengeId)))) return undefined
+  const provider = await providerOf(row.tenant_id)
+  const message = openMessage(keys, row)
+  return provider ? () => provider(message) : undefined
+}
+
+/** No carrier has seen it: the next sweep tries again. */
+async function putBack (db: WorkerDb, row: ClaimedRow): Promise<void> {
+  await db.acrossTenants((all) => sql`
+    update messages set state = 'queued', lease_until = null where tenant_id = ${row.tenant_id} and id = ${row.id} and state = 'sending'`.execute(all))
 }

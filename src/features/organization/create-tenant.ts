@@ -1,7 +1,8 @@
 import type { Db } from '../../platform/db/index.ts'
 import type { Deps } from '../../platform/deps.ts'
+import { isPhoneCountry } from '../../platform/addresses/phone.ts'
 import { record } from '../audit/audit.ts'
-import { startingPolicy } from '../policy/schema.ts'
+import { startingPolicy } from '../policy/policy.ts'
 
 export interface NewTenant { slug: string, country: string | null, name: string | null, sandbox: boolean }
 
@@ -13,7 +14,7 @@ export const slugPattern = /^[a-z0-9][a-z0-9-]{0,62}$/
  */
 export async function createTenant (ownerDb: Db, deps: Pick<Deps, 'keys' | 'random'>, { slug, country, name, sandbox }: NewTenant, by: { kind: 'operator' | 'system', subject: string }): Promise<boolean> {
   if (!slugPattern.test(slug)) throw new Error(`"${slug}" is no slug: lower-case letters, digits and hyphens, at most 63`)
-  if (country !== null && !/^[A-Z]{2}$/.test(country)) throw new Error(`"${country}" is no country: two capital letters (ISO 3166-1)`)
+  if (country !== null && !isPhoneCountry(country)) throw new Error(`"${country}" is no country: two capital letters (ISO 3166-1)`)
   const tenantId = deps.random.uuid()
   return ownerDb.inTenant(tenantId, async (tx) => {
     const made = await tx.db.insertInto('tenants').values({ tenant_id: tenantId, slug, country, sandbox, created_at: tx.now })

@@ -1,9 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { TenantTx } from '../../platform/db/index.ts'
-import type { Actor, Deps } from '../../platform/deps.ts'
+import type { Actor, Deps, Precondition } from '../../platform/deps.ts'
 import { parseEmail } from '../../platform/addresses/email.ts'
-import { parsePhone } from '../../platform/addresses/phone.ts'
-import type { Precondition } from '../../platform/http/etags.ts'
+import { isPhoneCountry, parsePhone } from '../../platform/addresses/phone.ts'
 import type { Keys } from '../../platform/keys.ts'
 import { Refusal } from '../../platform/refusal.ts'
 import { record } from '../audit/audit.ts'
@@ -38,6 +37,10 @@ export async function changeOrganization (deps: Deps, tx: TenantTx, actor: Actor
   const before = toOrganization(deps.keys, present)
   if (input.defaultCountry !== undefined && before.defaultCountry !== null && input.defaultCountry !== before.defaultCountry) {
     throw new Refusal('country_immutable', 'The default country was set before and cannot change.')
+  }
+  if (input.defaultCountry !== undefined && !isPhoneCountry(input.defaultCountry)) {
+    // It could never be put right.
+    throw new Refusal('validation_failed', 'The body does not fit the schema.', { errors: [{ pointer: '/defaultCountry', code: 'country', message: 'is not a country with phone numbers' }] })
   }
   const after = { ...before, ...readContacts(input, input.defaultCountry ?? before.defaultCountry) }
   const changed = (Object.keys(input) as (keyof OrganizationChange)[]).filter((field) => !isDeepStrictEqual(before[field], after[field]))

@@ -16,7 +16,7 @@ export const organizationRoutes = (deps: Deps): FastifyPluginAsyncTypebox => asy
       operationId: 'readOrganization', tags: ['Organization'], summary: 'Read the organisation',
       description: 'Name, address, phone, contacts, language and default country of the tenant of the token.',
       ...needs('organization.read'), headers: IfNoneMatchHeader,
-      response: answers({ 200: answer(Organization, 'The organisation.', EtagHeader), 304: empty('It still has the version of `If-None-Match`.') }),
+      response: answers({ 200: answer(Organization, 'The organisation.', EtagHeader), 304: empty('It still has the version of `If-None-Match`.', EtagHeader) }),
     },
   }, async (request, reply) => {
     const organization = await readOrganization(deps, request.actor)

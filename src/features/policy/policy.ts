@@ -1,12 +1,25 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { TenantTx } from '../../platform/db/index.ts'
-import type { Actor, Authority, Deps } from '../../platform/deps.ts'
-import type { Precondition } from '../../platform/http/etags.ts'
+import type { Actor, Authority, Deps, Precondition } from '../../platform/deps.ts'
+import { isPhoneCountry } from '../../platform/addresses/phone.ts'
 import { Refusal } from '../../platform/refusal.ts'
+import type { Factor } from '../../vocabulary.ts'
 import { record } from '../audit/audit.ts'
 import { lockPolicy, selectPolicy, updatePolicy, type PolicyRow } from './queries.ts'
-import { defaultPolicy, type Policy, type PolicyChange, type PolicyDocument } from './schema.ts'
+import { defaultPolicy, hourlyMax, type Policy, type PolicyChange, type PolicyDocument } from './schema.ts'
 import { weakerFields } from './weaker.ts'
+
+/**
+ * What a new tenant's policy says beside the defaults: its own country and, in a sandbox, no proof for the first
+ * registration and room for test runs in the hourly counts of callers, administrators and prefixes.
+ */
+export const startingPolicy = (country: string | null, sandbox: boolean) => ({
+  countries: country === null ? [] : [country],
+  ...(sandbox && {
+    registration: { firstRegistration: 'password' as const },
+    limits: { prefixPerHour: hourlyMax, searchesPerHour: hourlyMax, revealsPerHour: hourlyMax, resetsPerHour: hourlyMax },
+  }),
+})
 
 /** The policy in force. Read in the transaction that obeys it, so that a change holds everywhere at once. */
 export async function policyInForce (tx: TenantTx): Promise<PolicyDocument> {
@@ -23,6 +36,7 @@ export async function readPolicy ({ db }: Deps, { tenantId }: Actor): Promise<Po
  */
 export async function changePolicy (deps: Deps, tx: TenantTx, authority: Authority, actor: Actor, input: PolicyChange, dryRun: boolean, precondition: Precondition): Promise<Policy> {
   authority.requireStepUp(actor, 'policy.write')
+  refuseUnknownCountries(input.countries ?? [])
   const present = await lockPolicy(tx)
   precondition(present.version)
   const before = documentOf(present)
@@ -54,11 +68,19 @@ function merged (base: PolicyDocument, change: PolicyChange): PolicyDocument {
   return result
 }
 
-/** Bounds that one field sets for another. */
-function refuseContradictions ({ pass, registration }: PolicyDocument): void {
+/** A typing mistake, such as `UK` for `GB`, would shut out everyone there. */
+function refuseUnknownCountries (countries: readonly string[]): void {
+  const faults = countries.flatMap((country, index) => isPhoneCountry(country) ? [] : [{ pointer: `/countries/${index}`, code: 'country', message: 'is not a country with phone numbers' }])
+  if (faults.length > 0) throw new Refusal('validation_failed', 'The body does not fit the schema.', { errors: faults.slice(0, 20) })
+}
+
+/** Bounds that one field sets for another: among them, that what everyone must have, everyone can have. */
+function refuseContradictions ({ pass, registration, kinds, phone }: PolicyDocument): void {
+  const canHave = (factor: Factor) => factor === 'passkey' || factor === 'totp' || (kinds.includes(factor) && (factor === 'alternateEmail' || phone === 'allowed'))
   const faults = [
     pass.minutes > pass.maxMinutes && { pointer: '/pass/minutes', code: 'maximum', message: 'must not be more than pass.maxMinutes' },
-    ...registration.required.map(({ count, oneOf }, index) => count > oneOf.length && { pointer: `/registration/required/${index}/count`, code: 'maximum', message: 'must not be more than oneOf has' }),
+    ...registration.required.map(({ count, oneOf }, index) => count > oneOf.filter(canHave).length &&
+      { pointer: `/registration/required/${index}/count`, code: 'maximum', message: 'must not be more than oneOf has that kinds and phone allow to everyone' }),
   ].filter((fault) => fault !== false)
   if (faults.length > 0) throw new Refusal('policy_out_of_bounds', 'A value is outside its bounds.', { errors: faults })
 }

@@ -16,7 +16,7 @@ export const policyRoutes = (deps: Deps, authority: Authority): FastifyPluginAsy
       operationId: 'readPolicy', tags: ['Policy'], summary: 'Read the policy',
       description: 'The rules of the tenant, inside the bounds that the schema names.',
       ...needs('policy.read'), headers: IfNoneMatchHeader,
-      response: answers({ 200: answer(Policy, 'The policy in force.', EtagHeader), 304: empty('It still has the version of `If-None-Match`.') }),
+      response: answers({ 200: answer(Policy, 'The policy in force.', EtagHeader), 304: empty('It still has the version of `If-None-Match`.', EtagHeader) }),
     },
   }, async (request, reply) => {
     const policy = await readPolicy(deps, request.actor)

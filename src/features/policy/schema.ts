@@ -7,7 +7,7 @@ const whole = (minimum: number, maximum: number, description: string) => Type.In
 const set = <T extends TSchema>(item: T, minItems: number, maxItems: number, description: string) => Type.Array(item, { minItems, maxItems, uniqueItems: true, description })
 
 const proofs = ['temporaryAccessPass', 'phone', 'alternateEmail', 'recoveryCode'] as const
-const tenThousand = 10_000
+export const hourlyMax = 10_000
 
 const codes = {
   length: whole(6, 10, 'Digits of a code.'),
@@ -18,12 +18,12 @@ const codes = {
 const limits = {
   destinationPerTenMinutes: whole(1, 5, 'Codes to one number or address in 10 minutes that were not approved.'),
   destinationPerDay: whole(1, 20, 'The same in 24 hours.'),
-  userPerHour: whole(1, tenThousand, 'Codes for one user in an hour that were not approved.'),
-  clientAddressPerHour: whole(1, tenThousand, 'Codes asked for from one client address in an hour.'),
-  prefixPerHour: whole(1, tenThousand, 'Codes to one number prefix in an hour.'),
-  searchesPerHour: whole(1, tenThousand, 'Searches by phone or e-mail by one caller in an hour.'),
-  revealsPerHour: whole(1, tenThousand, 'Reveals by one caller in an hour.'),
-  resetsPerHour: whole(1, tenThousand, 'Resets and passes by one administrator in an hour.'),
+  userPerHour: whole(1, hourlyMax, 'Codes for one user in an hour that were not approved.'),
+  clientAddressPerHour: whole(1, hourlyMax, 'Codes asked for from one client address in an hour.'),
+  prefixPerHour: whole(1, hourlyMax, 'Codes to one number prefix in an hour.'),
+  searchesPerHour: whole(1, hourlyMax, 'Searches by phone or e-mail by one caller in an hour.'),
+  revealsPerHour: whole(1, hourlyMax, 'Reveals by one caller in an hour.'),
+  resetsPerHour: whole(1, hourlyMax, 'Resets and passes by one administrator in an hour.'),
 }
 
 const requirement = closed({ count: whole(1, 4, 'How many of them.'), oneOf: set(oneOf(factors), 1, factors.length, 'Which methods count.') })
@@ -86,18 +86,6 @@ const example: PolicyDocument = {
 /** The defaults of every tenant; `countries` is the tenant's own. */
 export const defaultPolicy: PolicyDocument = { ...example, countries: [] }
 
-/**
- * What a new tenant's policy says beside the defaults: its own country and, in a sandbox, no proof for the first
- * registration and room for test runs in the hourly counts of callers, administrators and prefixes.
- */
-export const startingPolicy = (country: string | null, sandbox: boolean) => ({
-  countries: country === null ? [] : [country],
-  ...(sandbox && {
-    registration: { firstRegistration: 'password' as const },
-    limits: { prefixPerHour: tenThousand, searchesPerHour: tenThousand, revealsPerHour: tenThousand, resetsPerHour: tenThousand },
-  }),
-})
-
 export const Policy = closed({
   version: Type.Integer(),
   ...document,
@@ -128,4 +116,4 @@ export const PolicyChange = closed({
 })
 export type PolicyChange = Static<typeof PolicyChange>
 
-export const PolicyQuery = closed({ dryRun: Type.Optional(Type.Boolean({ description: 'Say what would happen and change nothing.' })) })
+export const PolicyQuery = closed({ dryRun: Type.Optional(Type.Boolean({ description: 'Say what would happen and change nothing.', examples: [true] })) })

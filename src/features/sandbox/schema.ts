@@ -1,5 +1,5 @@
 import { Type, type Static } from '@sinclair/typebox'
-import { closed, oneOf, ref, Timestamp, Uuid } from '../../platform/http/schemas.ts'
+import { closed, Limit, oneOf, ref, Timestamp, Uuid } from '../../platform/http/schemas.ts'
 import { messageChannels } from '../../vocabulary.ts'
 
 export const SandboxMessage = closed({
@@ -26,11 +26,11 @@ export type SandboxMessage = Static<typeof SandboxMessage>
 export const SandboxMessageList = closed({ items: Type.Array(ref(SandboxMessage)) }, { $id: 'SandboxMessageList', title: 'SandboxMessageList', examples: [{ items: SandboxMessage.examples as unknown[] }] })
 
 export const MessageQuery = closed({
-  to: Type.Optional(Type.String({ minLength: 1, maxLength: 320, description: 'Number in E.164, or address.' })),
-  channel: Type.Optional(oneOf(messageChannels)),
-  challengeId: Type.Optional(Uuid),
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
-  waitSeconds: Type.Optional(Type.Number({ minimum: 0, maximum: 10, default: 0, description: 'Waits until there is a message, at most so long.' })),
+  to: Type.Optional(Type.String({ minLength: 1, maxLength: 320, description: 'Number in E.164, or address.', examples: ['+14155550132'] })),
+  channel: Type.Optional(oneOf(messageChannels, { description: 'On this channel.', examples: ['sms'] })),
+  challengeId: Type.Optional({ ...Uuid, description: 'The messages of one challenge.', examples: ['0199c0de-0000-7000-8000-000000000003'] }),
+  limit: Limit,
+  waitSeconds: Type.Optional(Type.Number({ minimum: 0, maximum: 10, default: 0, description: 'Waits until there is a message, at most so long.', examples: [10] })),
 })
 export type MessageQuery = Static<typeof MessageQuery>
 

@@ -1,5 +1,4 @@
-import type { Actor, Authority, Deps } from '../../platform/deps.ts'
-import type { Precondition } from '../../platform/http/etags.ts'
+import type { Actor, Authority, Deps, Precondition } from '../../platform/deps.ts'
 import { Refusal } from '../../platform/refusal.ts'
 import { putUser } from './put.ts'
 import type { User, UserChange } from './schema.ts'

@@ -1,7 +1,6 @@
 import type { TenantTx } from '../../platform/db/index.ts'
-import type { Actor, Deps } from '../../platform/deps.ts'
+import type { Actor, Deps, Precondition } from '../../platform/deps.ts'
 import { lookupEmail, parseEmail } from '../../platform/addresses/email.ts'
-import type { Precondition } from '../../platform/http/etags.ts'
 import { Refusal } from '../../platform/refusal.ts'
 import { record } from '../audit/audit.ts'
 import { insertUnlessPresent, lockUser, updateUser, type UserRow } from './queries.ts'
@@ -16,7 +15,7 @@ export async function putUser (deps: Deps, tx: TenantTx, actor: Actor, userId: s
   const email = readEmail(input.signInEmail)
   const present = await lockUser(tx, userId)
   if (!present) {
-    precondition(0)
+    precondition(null)
     const made = await insertUnlessPresent(tx, {
       tenant_id: tx.tenantId, user_id: userId, created_at: tx.now, updated_at: tx.now,
       display_name: input.displayName ?? null, locale: input.locale ?? null, privileged: input.privileged ?? false, status: input.status ?? 'active',

@@ -49,12 +49,13 @@ export function selectUsers ({ db, tenantId }: TenantTx, search: string | undefi
 }
 
 /** Users who have the number or address as a method, or sign in with it. */
-export function selectUsersByValue ({ db, tenantId }: TenantTx, indexes: Buffer[], limit: number): Promise<UserRow[]> {
+export function selectUsersByValue ({ db, tenantId, now }: TenantTx, indexes: Buffer[], limit: number): Promise<UserRow[]> {
   return db.selectFrom('users').selectAll().where('tenant_id', '=', tenantId)
     .where((where) => where.or([
       where('sign_in_email_index', 'in', indexes),
       where('user_id', 'in', db.selectFrom('contact_methods').select('user_id')
-        .where('tenant_id', '=', tenantId).where('status', 'in', ['pending', 'active', 'disabled']).where('value_index', 'in', indexes)),
+        .where('tenant_id', '=', tenantId).where('status', 'in', ['pending', 'active', 'disabled']).where('value_index', 'in', indexes)
+        .where((method) => method.or([method('status', '<>', 'pending'), method('pending_expires_at', '>', now)]))),
     ]))
     .orderBy('user_id').limit(limit).execute()
 }

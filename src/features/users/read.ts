@@ -36,6 +36,9 @@ export async function searchUsers ({ db, keys }: Deps, { tenantId }: Actor, inpu
   if ((input.phone === undefined) === (input.email === undefined)) {
     throw new Refusal('validation_failed', 'The body does not fit the schema.', { errors: [{ pointer: '', code: 'oneOf', message: 'must have exactly one of phone and email' }] })
   }
+  if (input.country !== undefined && input.email !== undefined) {
+    throw new Refusal('validation_failed', 'The body does not fit the schema.', { errors: [{ pointer: '/country', code: 'not_allowed', message: 'is only for a phone' }] })
+  }
   return db.inTenant(tenantId, async (tx) => {
     const indexes = input.email === undefined
       ? keys.blindIndexes(tenantId, 'phone', numberOf(input, await defaultCountry(tx)))
@@ -48,11 +51,11 @@ export async function searchUsers ({ db, keys }: Deps, { tenantId }: Actor, inpu
 function numberOf ({ phone, country }: UserSearch, defaultCountry: string | null): string {
   const parsed = parsePhone(phone!, { ...(country !== undefined && { country }), defaultCountry })
   if ('phone' in parsed) return parsed.phone.e164
-  throw new Refusal(parsed.fault, parsed.detail)
+  throw new Refusal(parsed.fault, parsed.detail, { errors: [{ pointer: '/phone', code: parsed.fault, message: parsed.detail }] })
 }
 
 function addressOf (email: string): string {
   const parsed = parseEmail(email)
   if ('email' in parsed) return parsed.email.typed
-  throw new Refusal(parsed.fault, parsed.detail)
+  throw new Refusal(parsed.fault, parsed.detail, { errors: [{ pointer: '/email', code: parsed.fault, message: parsed.detail }] })
 }

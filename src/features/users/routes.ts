@@ -4,7 +4,7 @@ import type { TenantTx } from '../../platform/db/index.ts'
 import { needs, userIdOf } from '../../platform/http/auth.ts'
 import { etagOf, notModified, precondition } from '../../platform/http/etags.ts'
 import { answers, answersToBody } from '../../platform/http/problems.ts'
-import { answer, empty, EtagHeader, IfMatchHeader, IfNoneMatchHeader, LocationHeader, ref } from '../../platform/http/schemas.ts'
+import { answer, empty, EtagHeader, IfMatchHeader, IfNoneMatchHeader, locationHeader, ref } from '../../platform/http/schemas.ts'
 import { changeUser } from './change.ts'
 import { listUsers, readUser, searchUsers } from './read.ts'
 import { RevealQuery, User, UserChange, UserList, UserListQuery, UserParams, UserSearch } from './schema.ts'
@@ -23,7 +23,7 @@ export const userRoutes = (deps: Deps, authority: Authority, defaultCountry: (tx
       ...needs('users.write'), params: UserParams, headers: IfMatchHeader, body: ref(UserChange),
       response: answersToBody({
         200: answer(User, 'The user as they are now.', EtagHeader),
-        201: answer(User, 'The user was made.', { ...EtagHeader, ...LocationHeader }),
+        201: answer(User, 'The user was made.', { ...EtagHeader, ...locationHeader('/v1/users/demo-user') }),
       }, 'insufficient_user_authentication', 'not_found', 'user_offboarded', 'version_mismatch', 'invalid_email'),
     },
   }, async (request, reply) => {
@@ -37,7 +37,7 @@ export const userRoutes = (deps: Deps, authority: Authority, defaultCountry: (tx
       operationId: 'readUser', tags: ['Users'], summary: 'Read a user',
       description: 'Oneself (`me`), or anyone for those who may read users. The sign-in e-mail is masked.',
       ...needs('users.read'), params: UserParams, querystring: RevealQuery, headers: IfNoneMatchHeader,
-      response: answers({ 200: answer(User, 'The user.', EtagHeader), 304: empty('They still have the version of `If-None-Match`.') },
+      response: answers({ 200: answer(User, 'The user.', EtagHeader), 304: empty('They still have the version of `If-None-Match`.', EtagHeader) },
         'insufficient_user_authentication', 'not_found'),
     },
   }, async (request, reply) => {

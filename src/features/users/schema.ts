@@ -44,10 +44,10 @@ export const UserSearch = closed({
 export type UserSearch = Static<typeof UserSearch>
 
 export const UserParams = closed({ userId: UserIdParam })
-export const RevealQuery = closed({ reveal: Type.Optional(Type.Boolean({ description: 'Show full values, for callers with the permission `contact-methods:reveal`. Audited.' })) })
+export const RevealQuery = closed({ reveal: Type.Optional(Type.Boolean({ description: 'Show full values, for callers with the permission `contact-methods:reveal`. Audited.', examples: [true] })) })
 
 export const UserListQuery = closed({
-  search: Type.Optional(Type.String({ minLength: 1, maxLength: 200, pattern: '^[^\\u0000]*$', description: 'A user id, or the start of one or of the name.' })),
+  search: Type.Optional(Type.String({ minLength: 1, maxLength: 200, pattern: '^[^\\u0000]*$', description: 'A user id, or the start of one or of the name.', examples: ['demo'] })),
   limit: Limit, cursor: Cursor,
 })
 export type UserListQuery = Static<typeof UserListQuery>

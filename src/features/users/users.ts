@@ -4,7 +4,7 @@ import type { Keys } from '../../platform/keys.ts'
 import { maskEmail } from '../../platform/addresses/email.ts'
 import { notFound } from '../../platform/refusal.ts'
 import type { UserStatus } from '../../vocabulary.ts'
-import { record } from '../audit/audit.ts'
+import { record, type AuditActor } from '../audit/audit.ts'
 import { insertUnlessPresent, lockUser, selectUser, setFirstRegistered, setPrivileged, type UserRow } from './queries.ts'
 import type { User } from './schema.ts'
 
@@ -30,6 +30,13 @@ export async function knownUser (tx: TenantTx, userId: string): Promise<UserRow>
 export async function registerSelf (deps: Deps, tx: TenantTx, actor: Actor): Promise<void> {
   const made = await insertUnlessPresent(tx, { tenant_id: tx.tenantId, user_id: actor.subject, created_at: tx.now, updated_at: tx.now })
   if (made) await record(deps, tx, actor, { action: 'user.created', userId: actor.subject, details: { by: 'firstCall' } })
+}
+
+/** Makes a user of the demo data; false if they are there. */
+export async function seedUser (deps: Pick<Deps, 'keys' | 'random'>, tx: TenantTx, by: AuditActor, { userId, ...columns }: { userId: string, display_name: string, locale: string, privileged: boolean }): Promise<boolean> {
+  const made = await insertUnlessPresent(tx, { tenant_id: tx.tenantId, user_id: userId, ...columns, created_at: tx.now, updated_at: tx.now })
+  if (made) await record(deps, tx, by, { action: 'user.created', userId, details: { fields: ['displayName', 'locale', 'privileged'] } })
+  return made
 }
 
 /** Whoever uses an administrator's role is privileged from then on. */

@@ -76,6 +76,9 @@ export function prefixOf (e164: string): string {
   return e164.replace(/^\+/, '').slice(0, 7)
 }
 
+/** Whether this is a country with phone numbers: `UK` is not, `GB` is. */
+export const isPhoneCountry = (code: string): boolean => isSupportedCountry(code)
+
 // Calling codes are a prefix code (ITU-T E.164): 1 and 7, these two-digit ones, and three digits for all others.
 const MASKABLE = /^\+(1|7|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]|[2-9]\d\d)\d{2,}(\d\d)$/
 

@@ -36,12 +36,13 @@ export interface DbOptions {
   url: string
   applicationName: string
   connectionsMax?: number
+  /** How long a caller waits for a free connection before it hears that the database is busy. */
+  acquireTimeoutMs?: number
   onError: (error: Error) => void
 }
 
 const statementTimeoutMs = 4_000
 const lockTimeoutMs = 2_000
-const acquireTimeoutMs = 500
 const retriesMax = 2
 
 export const connectionSettings = (url: string, applicationName: string): pg.ClientConfig => ({
@@ -55,7 +56,7 @@ export const connectionSettings = (url: string, applicationName: string): pg.Cli
 })
 
 /** Opens the doors. Nothing is connected until the first use. */
-export function openDb ({ url, applicationName, connectionsMax = 10, onError }: DbOptions): Db {
+export function openDb ({ url, applicationName, connectionsMax = 10, acquireTimeoutMs = 500, onError }: DbOptions): Db {
   const settings = connectionSettings(url, applicationName)
   const pool = new FailoverPool({ ...settings, max: connectionsMax, connectionTimeoutMillis: acquireTimeoutMs, maxLifetimeSeconds: 600, idleTimeoutMillis: 30_000 })
   const pipelines = new FailoverPool({ ...settings, pipeline: true, max: connectionsMax, connectionTimeoutMillis: acquireTimeoutMs, maxLifetimeSeconds: 600, idleTimeoutMillis: 30_000 })

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import pg from 'pg'
 
 const connectTimeoutMs = 1_000
@@ -19,6 +20,7 @@ export class PipelinedClient {
 
   async query (statement: pg.QueryConfig): Promise<pg.QueryResult> {
     const client = await (this.#client ??= this.#open())
+    gatherWrites(client)
     return client.query(statement)
   }
 
@@ -38,4 +40,12 @@ export class PipelinedClient {
     opening.catch(forget)
     return opening
   }
+}
+
+/** The statements of one turn of the event loop leave in one write; each on its own would be a system call of its own. */
+function gatherWrites (client: pg.Client): void {
+  const { stream } = (client as unknown as { connection: { stream: Socket } }).connection
+  if (stream.writableCorked > 0) return
+  stream.cork()
+  setImmediate(() => stream.uncork())
 }

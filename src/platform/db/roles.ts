@@ -7,9 +7,11 @@ export const workerGroup = 'latchkey_workers'
 
 export type LoginKind = 'service' | 'worker'
 
+export const loginRoleSuffixes: Record<LoginKind, string> = { service: '_service', worker: '_worker' }
+
 /** The login role of one database: two databases of one server may have different key rings. */
 export const loginRoleOf = (database: string, kind: LoginKind): string =>
-  `${database.toLowerCase().replace(/[^a-z0-9_]/g, '_').slice(0, 50)}_${kind}`
+  `${database.toLowerCase().replace(/[^a-z0-9_]/g, '_').slice(0, 50)}${loginRoleSuffixes[kind]}`
 
 /** Where the service (or its workers) connect, given the owner's address of the database. */
 export function loginUrl (ownerUrl: string, keyRing: KeyRing, kind: LoginKind): string {
@@ -31,12 +33,13 @@ export function workerUrlFrom (serviceUrl: string, keyRing: KeyRing): string {
 
 export const databaseOf = (url: URL): string => decodeURIComponent(url.pathname.slice(1)) || decodeURIComponent(url.username)
 
-// A new role has none of the dangerous attributes. They are not named (`nosuperuser`), because only a superuser may.
-const attributes = 'nocreaterole nocreatedb'
+const groupOf = { service: serviceGroup, worker: workerGroup } as const
+const kinds = ['service', 'worker'] as const
+const permissionDenied = '42501'
 
 /**
  * Makes the two groups and this database's two login roles, or sets their passwords anew. Safe to run twice and by
- * several processes at once. An owner who may not create roles is told which statements another must run.
+ * several processes at once. An owner who may not do that is told which statements another must run, once.
  */
 export async function ensureRoles (client: pg.Client, ownerUrl: string, keyRing: KeyRing): Promise<void> {
   const database = databaseOf(new URL(ownerUrl))
@@ -44,26 +47,46 @@ export async function ensureRoles (client: pg.Client, ownerUrl: string, keyRing:
   if (!rows[0]?.may) return requireRoles(client, database)
   await client.query('select pg_advisory_lock(hashtext($1))', ['latchkey roles'])
   try {
-    for (const group of [serviceGroup, workerGroup]) await createRole(client, group, `nologin ${attributes}`)
-    for (const [kind, group] of [['service', serviceGroup], ['worker', workerGroup]] as const) {
-      const role = loginRoleOf(database, kind)
-      await createRole(client, role, `login ${attributes}`)
-      await retried(client, `alter role ${pg.escapeIdentifier(role)} login nocreaterole nocreatedb password ${pg.escapeLiteral(databasePasswordOf(keyRing, role))}`)
-      await retried(client, `grant ${group} to ${pg.escapeIdentifier(role)}`)
-    }
+    await makeRoles(client, database, keyRing)
+  } catch (error) {
+    // Roles that another made: whoever may create roles may not for that reason change or grant all of them.
+    if (codeOf(error) !== permissionDenied) throw error
+    await requireRoles(client, database)
   } finally {
     await client.query('select pg_advisory_unlock(hashtext($1))', ['latchkey roles'])
   }
 }
 
+// A new role has none of the dangerous attributes. They are not named in `alter role`, not even to be taken away:
+// that needs them oneself. The service looks for them when it starts.
+async function makeRoles (client: pg.Client, database: string, keyRing: KeyRing): Promise<void> {
+  for (const kind of kinds) await createRole(client, groupOf[kind], 'nologin')
+  for (const kind of kinds) {
+    const role = loginRoleOf(database, kind)
+    await createRole(client, role, 'login')
+    await retried(client, `alter role ${pg.escapeIdentifier(role)} login password ${pg.escapeLiteral(databasePasswordOf(keyRing, role))}`)
+    if (!await isMember(client, role, groupOf[kind])) await retried(client, `grant ${groupOf[kind]} to ${pg.escapeIdentifier(role)}`)
+  }
+}
+
 async function createRole (client: pg.Client, role: string, options: string) {
-  const { rowCount } = await client.query('select 1 from pg_roles where rolname = $1', [role])
-  if (rowCount) return
+  if (await exists(client, role)) return
   try {
     await retried(client, `create role ${pg.escapeIdentifier(role)} ${options}`)
   } catch (error) {
-    if (!['42710', '23505'].includes((error as { code?: string }).code ?? '')) throw error
+    if (!['42710', '23505'].includes(codeOf(error) ?? '')) throw error
   }
+}
+
+async function exists (client: pg.Client, role: string): Promise<boolean> {
+  return (await client.query('select 1 from pg_roles where rolname = $1', [role])).rowCount !== 0
+}
+
+async function isMember (client: pg.Client, role: string, group: string): Promise<boolean> {
+  const { rowCount } = await client.query(`
+    select 1 from pg_auth_members m join pg_roles r on r.oid = m.member join pg_roles g on g.oid = m.roleid
+     where r.rolname = $1 and g.rolname = $2`, [role, group])
+  return rowCount !== 0
 }
 
 /** Parallel grants on one server can meet in the catalogue (XX000 "tuple concurrently updated"). */
@@ -72,21 +95,26 @@ async function retried (client: pg.Client, statement: string) {
     try {
       return await client.query(statement)
     } catch (error) {
-      if ((error as { code?: string }).code !== 'XX000' || attempt === 5) throw error
+      if (codeOf(error) !== 'XX000' || attempt === 5) throw error
     }
   }
 }
 
-async function requireRoles (client: pg.Client, database: string) {
-  const needed = [serviceGroup, workerGroup, loginRoleOf(database, 'service'), loginRoleOf(database, 'worker')]
-  const { rows } = await client.query<{ rolname: string }>('select rolname from pg_roles where rolname = any($1)', [needed])
-  const missing = needed.filter((role) => !rows.some((row) => row.rolname === role))
-  if (missing.length === 0) return
+const codeOf = (error: unknown) => (error as { code?: string }).code
+
+/** Passes if another has made the roles; their passwords cannot be seen, so a wrong one shows at the service's login. */
+async function requireRoles (client: pg.Client, database: string): Promise<void> {
+  const statements: string[] = []
+  for (const kind of kinds) if (!await exists(client, groupOf[kind])) statements.push(`create role ${groupOf[kind]} nologin;`)
+  for (const kind of kinds) {
+    const role = loginRoleOf(database, kind)
+    if (!await exists(client, role)) statements.push(`create role ${pg.escapeIdentifier(role)} login nosuperuser nobypassrls nocreaterole in role ${groupOf[kind]};`)
+    else if (!await isMember(client, role, groupOf[kind])) statements.push(`grant ${groupOf[kind]} to ${pg.escapeIdentifier(role)};`)
+  }
+  if (statements.length === 0) return
   throw new Error([
-    'The owner of the database may not create roles, and these are missing: ' + missing.join(', ') + '. Let an administrator of the server run:',
-    `  create role ${serviceGroup} nologin; create role ${workerGroup} nologin;`,
-    `  create role ${needed[2]} login nosuperuser nobypassrls nocreaterole in role ${serviceGroup};`,
-    `  create role ${needed[3]} login nosuperuser nobypassrls nocreaterole in role ${workerGroup};`,
-    'and give the two login roles the passwords that `npm run ops -- passwords` prints.',
+    'the owner of the database may not make the login roles. Let an administrator of the server run:',
+    ...statements.map((statement) => `  ${statement}`),
+    'and give the two login roles the passwords that `npm run ops -- service-url` prints.',
   ].join('\n'))
 }

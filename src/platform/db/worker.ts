@@ -13,12 +13,14 @@ export interface WorkerDb extends Pick<Db, 'inTenant' | 'close'> {
 
 const queueConnectionsMax = 2
 const tenantConnectionsMax = 4
+/** Nobody waits for a worker with a request in hand, and a message given up for want of a connection would be lost. */
+const acquireTimeoutMs = 5_000
 
 export function openWorkerDb ({ url, onError }: { url: string, onError: (error: Error) => void }): WorkerDb {
-  const pool = new FailoverPool({ ...connectionSettings(url, 'latchkey-worker'), max: queueConnectionsMax, connectionTimeoutMillis: 2_000 })
+  const pool = new FailoverPool({ ...connectionSettings(url, 'latchkey-worker'), max: queueConnectionsMax, connectionTimeoutMillis: acquireTimeoutMs })
   pool.on('error', onError)
   const queues = new Kysely<DB>({ dialect: new PostgresDialect({ pool }) })
-  const db = openDb({ url, applicationName: 'latchkey-worker', connectionsMax: tenantConnectionsMax, onError })
+  const db = openDb({ url, applicationName: 'latchkey-worker', connectionsMax: tenantConnectionsMax, acquireTimeoutMs, onError })
   return {
     inTenant: db.inTenant,
     acrossTenants: (work) => work(queues),

@@ -2,6 +2,8 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { ruleOf, type Action } from '../../vocabulary.ts'
 import type { Actor } from '../deps.ts'
 import { Refusal } from '../refusal.ts'
+import { valuesOf } from './headers.ts'
+import { closed } from './schemas.ts'
 
 declare module 'fastify' {
   interface FastifyRequest { actor: Actor }
@@ -31,7 +33,9 @@ export type Authenticate = (request: FastifyRequest, action: Action) => Promise<
 export function secure (app: FastifyInstance, authenticate: Authenticate): void {
   app.decorateRequest('actor')
   app.addHook('onRoute', ({ url, method, schema }) => {
-    if (url.startsWith('/v1') && !schema?.['x-permission']) throw new Error(`${String(method)} ${url} declares no permission`)
+    if (!url.startsWith('/v1')) return
+    if (!schema?.['x-permission']) throw new Error(`${String(method)} ${url} declares no permission`)
+    schema.querystring ??= closed({}) // what a route does not know it refuses, not drops
   })
   app.addHook('onRequest', async (request) => {
     const action = request.routeOptions.schema?.['x-permission']
@@ -41,8 +45,7 @@ export function secure (app: FastifyInstance, authenticate: Authenticate): void 
 
 /** The token of a request (RFC 6750 section 2.1): one header, one scheme. */
 export function bearerOf (request: FastifyRequest): string {
-  // Node keeps the first of several such headers; which one another reader keeps is anyone's guess.
-  const sent = request.raw.rawHeaders.filter((_part, index, all) => index % 2 === 1 && all[index - 1]!.toLowerCase() === 'authorization')
+  const sent = valuesOf(request, 'authorization')
   if (sent.length === 0) throw new Refusal('unauthenticated', 'Send a bearer token.')
   const token = sent.length === 1 ? /^Bearer +([A-Za-z0-9\-._~+/]+=*)$/i.exec(sent[0]!)?.[1] : undefined
   if (token === undefined) {

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import secureJson from 'secure-json-parse'
 import { Refusal } from '../refusal.ts'
+import { valuesOf } from './headers.ts'
 
 export const bodyBytesMax = 16 * 1024
 const depthMax = 16
@@ -9,15 +10,30 @@ const malformed = (detail: string) => new Refusal('malformed_body', detail)
 
 /**
  * Accepts JSON bodies only, and strictly: valid UTF-8, at most 16 levels deep, no key twice in an object, no NUL,
- * no lone surrogate, no `__proto__`. Everything else never reaches validation.
+ * no lone surrogate, no `__proto__`. Everything else never reaches validation. Where no body is expected, none may come.
  */
 export function acceptJsonOnly (app: FastifyInstance): void {
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (request: FastifyRequest, body: Buffer) => {
-    const charset = /;\s*charset\s*=\s*"?([^";\s]+)/i.exec(request.headers['content-type'] ?? '')?.[1]
-    if (charset !== undefined && !/^utf-?8$/i.test(charset)) throw new Refusal('unsupported_media_type', 'Send application/json in UTF-8.')
-    return body.length === 0 ? undefined : parseStrictJson(body)
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: FastifyRequest, body: Buffer) =>
+    body.length === 0 ? undefined : parseStrictJson(body))
+  app.addHook('preParsing', (request, _reply, _payload, next) => {
+    if (request.routeOptions.schema?.body !== undefined) { next(mediaTypeFault(request)); return }
+    if (hasBody(request)) { next(new Refusal('validation_failed', 'A body came where none belongs.', { errors: [{ pointer: '', code: 'unexpected', message: 'must not be there' }] })); return }
+    delete request.raw.headers['content-type'] // some clients send one with every request
+    next()
   })
+}
+
+const hasBody = ({ headers }: FastifyRequest) => headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+
+/** What a media type that says `application/json` may yet hide: another character set, a coding, or a second media type. */
+function mediaTypeFault (request: FastifyRequest): Refusal | null {
+  const [type = '', ...others] = valuesOf(request, 'content-type')
+  const charsets = [...type.matchAll(/;\s*charset\s*=\s*([^;]*)/gi)].map(([, charset]) => charset!.trim())
+  const { 'content-encoding': coding = 'identity', 'transfer-encoding': framing = 'chunked' } = request.headers
+  return others.length > 0 || !charsets.every((charset) => /^(?:utf-?8|"utf-?8")$/i.test(charset)) || !/^identity$/i.test(coding) || !/^chunked$/i.test(framing)
+    ? new Refusal('unsupported_media_type', 'Send application/json in UTF-8, not encoded otherwise.')
+    : null
 }
 
 export function parseStrictJson (body: Uint8Array): unknown {
@@ -27,6 +43,7 @@ export function parseStrictJson (body: Uint8Array): unknown {
   } catch {
     throw malformed('The body is not valid UTF-8.')
   }
+  if (text.startsWith('\ufeff')) throw malformed('The body starts with a byte order mark.')
   let value: unknown
   try {
     value = secureJson.parse(text, undefined, { protoAction: 'error', constructorAction: 'error' })
@@ -39,6 +56,7 @@ export function parseStrictJson (body: Uint8Array): unknown {
 }
 
 const stringLiteral = /"(?:[^"\\]|\\.)*"/y
+const colon = /\s*:/y
 
 /** Looks at well-formed JSON text for what `JSON.parse` lets pass in silence. */
 export function structuralFault (text: string): string | undefined {
@@ -58,7 +76,8 @@ export function structuralFault (text: string): string | undefined {
       if (content.includes('\u0000')) return 'A string holds the character NUL.'
       if (!content.isWellFormed()) return 'A string holds half a character (a lone surrogate).'
       const keys = open.at(-1)
-      if (keys && /\s*:/y.test(text.slice(at + 1, at + 65))) {
+      colon.lastIndex = at + 1
+      if (keys && colon.test(text)) {
         if (keys.has(content)) return 'An object has the same key twice.'
         keys.add(content)
       }

@@ -1,16 +1,14 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Precondition } from '../deps.ts'
 import { Refusal } from '../refusal.ts'
-
-/** Throws `version_mismatch` unless the caller's `If-Match` (if any) names this version. Call it on a locked row. */
-export type Precondition = (version: number) => void
 
 export const etagOf = (version: number) => `"${version}"`
 
-/** RFC 9110 section 13.1.1: strong comparison; `*` fits any version. */
+/** RFC 9110 section 13.1.1: strong comparison; `*` fits any version, but not what is not there. */
 export function precondition (request: FastifyRequest): Precondition {
   const wanted = request.headers['if-match']
   return (version) => {
-    if (wanted === undefined || named(wanted, false).some((tag) => tag === '*' || tag === etagOf(version))) return
+    if (wanted === undefined || (version !== null && named(wanted, false).some((tag) => tag === '*' || tag === etagOf(version)))) return
     throw new Refusal('version_mismatch', 'The resource has another version by now. Read it again.')
   }
 }

@@ -1,6 +1,7 @@
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
+import { finishDocument } from './openapi-document.ts'
 
 /** Where Swagger UI signs in; null where no issuer offers it. */
 export interface SignIn { authorizationUrl: string, tokenUrl: string, clientId: string }
@@ -15,6 +16,13 @@ const tags = [
   ['Sandbox', 'For tests: an inbox instead of a carrier, and a clock that moves.'],
 ] as const
 
+const introduction = [
+  'Knows how a person can be reached and verified: contact methods, challenges and MFA resets.',
+  'Every request carries the access token of a person or an app; the tenant comes from the token. In a path, `me` stands for the token\'s own subject. `x-permission` names what an operation needs: `x-roles` of a person, `x-scope` of an app, and with `x-self` anyone for themself.',
+  'Every error is a problem (RFC 9457) with a stable `code`, which has its page at `/problems/{code}`. Unknown fields and parameters are refused. Every answer names its request in `X-Request-Id`.',
+  'Numbers and addresses are masked in `display`. A resource has an `ETag`, for `If-Match` and `If-None-Match`. A `POST` that changes something takes an `Idempotency-Key`. Lists go on with `nextCursor`.',
+].join('\n\n')
+
 /** Collects the document while routes are registered: register it before them. */
 export async function describeApi (app: FastifyInstance, signIn: SignIn | null): Promise<void> {
   await app.register(swagger, {
@@ -22,7 +30,7 @@ export async function describeApi (app: FastifyInstance, signIn: SignIn | null):
       openapi: '3.1.0',
       info: {
         title: 'Latchkey', version: '1.0.0',
-        description: 'Knows how a person can be reached and verified: contact methods, challenges and MFA resets. Every error is a problem (RFC 9457) with a stable `code`; each has its page at `/problems/{code}`.',
+        description: introduction,
         license: { name: 'Proprietary', identifier: 'LicenseRef-Proprietary' },
       },
       servers: [{ url: '/', description: 'This service' }],
@@ -41,6 +49,7 @@ export async function describeApi (app: FastifyInstance, signIn: SignIn | null):
     },
     refResolver: { buildLocalReference: (json, _base, _fragment, index) => typeof json.$id === 'string' ? json.$id : `def-${index}` },
     transform: ({ schema, url }) => ({ schema: signIn || !schema?.security ? schema : { ...schema, security: [{ bearer: [] }] }, url }),
+    transformObject: finishDocument,
   })
 }
 
@@ -55,7 +64,7 @@ export async function serveApiDescription (app: FastifyInstance, signIn: SignIn 
     })
     await docs.register(swaggerUi, {
       routePrefix: '/docs',
-      uiConfig: { docExpansion: 'list', tryItOutEnabled: true, displayRequestDuration: true, defaultModelsExpandDepth: 0 },
+      uiConfig: { docExpansion: 'list', showExtensions: true, tryItOutEnabled: true, displayRequestDuration: true, defaultModelsExpandDepth: 0 },
       ...(signIn && { initOAuth: { clientId: signIn.clientId, appName: 'Latchkey', usePkceWithAuthorizationCodeGrant: true, scopes: ['openid'] } }),
       theme: { title: 'Latchkey API' },
     })

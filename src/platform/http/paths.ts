@@ -11,9 +11,19 @@ export function knownPaths (app: FastifyInstance): KnownPaths {
   })
   return {
     methodsOf (url) {
-      const path = url.split('?', 1)[0]!
+      const path = pathOf(url)
       return [...new Set(routes.filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => methods))].toSorted()
     },
+  }
+}
+
+/** The path as the router reads it: without scheme, host, query and fragment, percent-decoded. */
+function pathOf (target: string): string {
+  const path = target.replace(/^https?:\/\/[^/?#]*/i, '').replace(/[?#].*$/s, '')
+  try {
+    return decodeURI(path)
+  } catch {
+    return path
   }
 }
 

@@ -63,16 +63,24 @@ function problemAnswers (codes: RefusalCode[]): Record<number, object> {
   return Object.fromEntries([...byStatus].map(([status, list]) => [status, {
     description: list.map((code) => `\`${code}\`: ${titleOf(code)}.`).join(' '),
     'x-codes': list,
+    ...headersOf(status, list),
     content: {
       [problemMediaType]: {
         schema: { $ref: 'Problem#' },
-        examples: Object.fromEntries(list.map((code) => [code, {
-          summary: titleOf(code),
-          value: problemOf(code, `${titleOf(code)}.`, '0199c0de-0000-7000-8000-000000000000'),
-        }])),
+        examples: Object.fromEntries(list.map((code) => [code, { $ref: `#/components/examples/${code}` }])),
       },
     },
   }]))
+}
+
+const waits: readonly RefusalCode[] = ['idempotency_in_progress', 'send_limited', 'rate_limited', 'unavailable']
+
+function headersOf (status: number, codes: RefusalCode[]): { headers?: Record<string, TSchema> } {
+  const headers = {
+    ...(status === 401 && { 'WWW-Authenticate': Type.String({ description: 'Names the fault as RFC 6750 does, and for a missing second factor how old one may be (RFC 9470).', examples: ['Bearer realm="latchkey"'] }) }),
+    ...(codes.some((code) => waits.includes(code)) && { 'Retry-After': Type.Integer({ description: 'Seconds to wait, with the codes that go away by waiting.', examples: [1] }) }),
+  }
+  return Object.keys(headers).length > 0 ? { headers } : {}
 }
 
 /** The codes that a route declares for a status. */
@@ -85,7 +93,7 @@ export const declaredCodes = (request: FastifyRequest, status: number): readonly
 export function refusalOf (error: FastifyError | Error, request: FastifyRequest): Refusal {
   if (error instanceof Refusal) return error
   const code = 'code' in error ? error.code : undefined
-  if ('validation' in error && error.validation) return validationRefusal(error as FastifyError, request)
+  if ('validation' in error && error.validation) return validationRefusal(error, request)
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new Refusal('body_too_large', 'A body may have 16 KiB at most.')
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE' || code === 'FST_ERR_CTP_INVALID_TYPE') return new Refusal('unsupported_media_type', 'Send application/json in UTF-8.')
   if (code === 'FST_ERR_CTP_INVALID_CONTENT_LENGTH') return new Refusal('malformed_body', 'The body is not as long as announced.')

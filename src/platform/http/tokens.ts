@@ -1,9 +1,11 @@
-import { createHash } from 'node:crypto'
-import { createRemoteJWKSet, decodeJwt, errors, jwtVerify, type JWTPayload } from 'jose'
+import { hash } from 'node:crypto'
+import { decodeJwt, jwtVerify, type JWTPayload } from 'jose'
 import { unavailable } from '../db/errors.ts'
+import type { TokenClaims } from '../deps.ts'
 import { Refusal } from '../refusal.ts'
 import { roles as allRoles, scopes as allScopes, type Role, type Scope } from '../../vocabulary.ts'
 import { structuralFault } from './bodies.ts'
+import { issuerKeys, KeysOutOfReach } from './issuer-keys.ts'
 
 /** One trusted issuer. Its key address comes from configuration only, never from a token. */
 export interface TrustedIssuer {
@@ -16,25 +18,12 @@ export interface TrustedIssuer {
   claims: { tenant: string, roles: string, scope: string, kind: string | null }
 }
 
-/** What a verified token says. */
-export interface TokenClaims {
-  tenantSlug: string
-  subject: string
-  kind: 'person' | 'app'
-  roles: Role[]
-  scopes: Scope[] | null
-  authTime: Date | null
-  issuedAt: Date
-  amr: string[]
-}
-
 export type VerifyToken = (token: string) => Promise<TokenClaims>
 
 const skewSeconds = 30
 const rememberMs = 60_000
 const rememberedMax = 10_000
 const tokenCharactersMax = 8_192
-const keysCacheMs = 3_600_000
 const keysRefreshMs = 600_000
 
 const refused = () => new Refusal('invalid_token', 'The token is not accepted.')
@@ -42,49 +31,50 @@ const refused = () => new Refusal('invalid_token', 'The token is not accepted.')
 /**
  * Checks access tokens (RFC 9068, RFC 8725): an allow-list of algorithms, exact issuer, own audience, `exp` required,
  * `typ` checked. A verified token is remembered by the hash of all of it, for a minute and never beyond its `exp`.
- * `clock` is the database's clock, so that a replica with a wrong clock judges like the others.
+ * `clock` is the database's clock, so that a replica with a wrong clock judges like the others; `elapsedMs` spaces out
+ * the requests for keys.
  */
-export function tokenVerifier (issuers: readonly TrustedIssuer[], clock: () => Date): { verify: VerifyToken, close: () => void } {
-  const trusted = new Map(issuers.map((issuer) => [issuer.issuer, {
-    ...issuer, keys: createRemoteJWKSet(new URL(issuer.jwksUri), { cacheMaxAge: keysCacheMs, cooldownDuration: 30_000, timeoutDuration: 3_000 }),
-  }]))
+export function tokenVerifier (issuers: readonly TrustedIssuer[], clock: () => Date, elapsedMs: () => number = () => performance.now()): { verify: VerifyToken, close: () => void } {
+  const trusted = new Map(issuers.map((issuer) => [issuer.issuer, { ...issuer, keys: issuerKeys(issuer.jwksUri, elapsedMs) }]))
   const remembered = new Map<string, { claims: TokenClaims, untilMs: number }>()
+  const underWay = new Map<string, Promise<TokenClaims>>()
   // Known keys go on working for an hour while the issuer is down: refresh early, in the background, and let it fail.
-  const refresh = setInterval(() => { for (const { keys } of trusted.values()) keys.reload().catch(() => undefined) }, keysRefreshMs)
+  const refresh = setInterval(() => { for (const { keys } of trusted.values()) void keys.refresh() }, keysRefreshMs)
   refresh.unref()
 
   async function verify (token: string): Promise<TokenClaims> {
     if (token.length > tokenCharactersMax) throw refused()
-    const hash = createHash('sha256').update(token).digest('base64')
-    const known = remembered.get(hash)
+    const name = hash('sha256', token, 'base64')
+    const known = remembered.get(name)
     if (known && known.untilMs > clock().getTime()) return known.claims
-    if (known) remembered.delete(hash)
+    if (known) remembered.delete(name)
+    // Of requests that bring a new token at the same moment, one has it checked.
+    const checking = underWay.get(name) ?? check(name, token).finally(() => underWay.delete(name))
+    underWay.set(name, checking)
+    return checking
+  }
 
+  async function check (name: string, token: string): Promise<TokenClaims> {
     const issuer = trusted.get(issuerNamedBy(token) ?? '')
     if (!issuer) throw refused()
     let payload: JWTPayload
     try {
-      const verified = await jwtVerify(token, issuer.keys, {
+      const verified = await jwtVerify(token, issuer.keys.find, {
         algorithms: issuer.algorithms, issuer: issuer.issuer, audience: issuer.audience, typ: issuer.typ,
         requiredClaims: ['exp', 'iat', 'sub'], clockTolerance: skewSeconds, currentDate: clock(),
       })
       payload = verified.payload
     } catch (error) {
-      throw keysAreOutOfReach(error) ? unavailable() : refused()
+      throw error instanceof KeysOutOfReach ? unavailable() : refused()
     }
     if (segmentsHaveTwins(token)) throw refused()
-    const claims = claimsOf(payload, issuer)
+    const claims = claimsOf(payload, issuer, clock())
     if (remembered.size >= rememberedMax) remembered.delete(remembered.keys().next().value!)
-    remembered.set(hash, { claims, untilMs: Math.min(clock().getTime() + rememberMs, payload.exp! * 1000) })
+    remembered.set(name, { claims, untilMs: Math.min(clock().getTime() + rememberMs, payload.exp! * 1000) })
     return claims
   }
   return { verify, close: () => clearInterval(refresh) }
 }
-
-/** The issuer's key address did not answer: no verdict about the token at all. */
-const keysAreOutOfReach = (error: unknown) =>
-  error instanceof errors.JWKSTimeout || (error instanceof errors.JOSEError && error.code === 'ERR_JOSE_GENERIC') ||
-  (error instanceof TypeError && error.message === 'fetch failed')
 
 function issuerNamedBy (token: string): string | undefined {
   try {
@@ -101,7 +91,7 @@ const segmentsHaveTwins = (token: string) =>
 const subjectPattern = /^(?!(?:me|\.|\.\.)$)[A-Za-z0-9._@|:+=-]{1,128}$/
 const slugPattern = /^[a-z0-9][a-z0-9-]{0,62}$/
 
-function claimsOf (payload: JWTPayload, { claims: names }: TrustedIssuer): TokenClaims {
+function claimsOf (payload: JWTPayload, { claims: names }: TrustedIssuer, now: Date): TokenClaims {
   const tenantSlug = payload[names.tenant]
   const subject = payload.sub
   if (typeof tenantSlug !== 'string' || !slugPattern.test(tenantSlug)) throw refused()
@@ -110,15 +100,20 @@ function claimsOf (payload: JWTPayload, { claims: names }: TrustedIssuer): Token
   const scopes = listed(payload[names.scope]).filter((name): name is Scope => (allScopes as readonly string[]).includes(name))
   const roles = listed(payload[names.roles]).filter((name): name is Role => (allRoles as readonly string[]).includes(name))
   const { auth_time: authTime, amr } = payload
-  if (authTime !== undefined && typeof authTime !== 'number') throw refused()
   return {
     tenantSlug, subject, kind,
     roles: kind === 'app' ? [] : [...new Set<Role>(['user', ...roles])],
     scopes: kind === 'person' && scopes.length === 0 ? null : scopes,
-    authTime: authTime === undefined ? null : new Date(authTime * 1000),
-    issuedAt: new Date(payload.iat! * 1000),
+    authTime: authTime === undefined ? null : pastTime(authTime, now),
+    issuedAt: pastTime(payload.iat, now),
     amr: Array.isArray(amr) ? amr.filter((value) => typeof value === 'string') : [],
   }
+}
+
+/** A time that is still to come would outlive every revocation and never grow too old. */
+function pastTime (seconds: unknown, now: Date): Date {
+  if (typeof seconds !== 'number' || seconds < 0 || seconds * 1000 > now.getTime() + skewSeconds * 1000) throw refused()
+  return new Date(seconds * 1000)
 }
 
 /** A token that does not settle whether a person or an app calls is refused. */

@@ -8,7 +8,7 @@ export interface Loop { wake: () => void, stop: () => Promise<void> }
  * throws is logged and tried again at the next turn, more slowly while it goes on failing.
  */
 export function startLoop (name: string, everyMs: number, work: () => Promise<unknown>, log: Logger): Loop {
-  let stopped = false
+  const stopping = new AbortController()
   let woken = false
   let failures = 0
   let rouse: (() => void) | undefined
@@ -19,7 +19,7 @@ export function startLoop (name: string, everyMs: number, work: () => Promise<un
   })
 
   const running = (async () => {
-    while (!stopped) {
+    while (!stopping.signal.aborted) {
       woken = false
       try {
         await work()
@@ -28,12 +28,12 @@ export function startLoop (name: string, everyMs: number, work: () => Promise<un
         failures++
         if (failures === 1 || failures % 60 === 0) log.error({ job: name, failures, ...errorFields(error) }, 'a job failed and will be tried again')
       }
-      if (!woken && !stopped) await rest(failures === 0 ? everyMs : Math.min(5_000, everyMs * 2 ** Math.min(failures, 4)))
+      if (!woken && !stopping.signal.aborted) await rest(failures === 0 ? everyMs : Math.min(5_000, everyMs * 2 ** Math.min(failures, 4)))
     }
   })()
 
   return {
     wake () { woken = true; rouse?.() },
-    async stop () { stopped = true; rouse?.(); await running },
+    async stop () { stopping.abort(); rouse?.(); await running },
   }
 }

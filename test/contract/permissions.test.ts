@@ -1,0 +1,141 @@
+import t from 'tap'
+import { seedUser } from '../../src/features/users/users.ts'
+import { roles as allRoles, scopes as allScopes, type Role, type Scope } from '../../src/vocabulary.ts'
+import { ask, idsIn, operations, requestOf, type Ids, type Operation } from '../support/document.ts'
+import { pendingMethod, started } from '../support/challenges.ts'
+import { testService, type Answer, type TestService } from '../support/service.ts'
+import type { Caller } from '../support/tokens.ts'
+
+interface Right {
+  permission: string
+  roles: Role[]
+  scope: Scope | null
+  /** Everyone may do it to themself. */
+  self: boolean
+  /** What someone without the right hears about anyone else. */
+  others: 403 | 404 | 'welcome'
+}
+
+const readers: Role[] = ['reader', 'helpdesk', 'privilegedAdmin']
+const helpers: Role[] = ['helpdesk', 'privilegedAdmin']
+const settings: Role[] = ['reader', 'helpdesk', 'privilegedAdmin', 'policyAdmin']
+
+/** Written by hand from the contract: who may do what, and what the others hear. */
+const rights: Record<string, Right> = {
+  putUser: { permission: 'users.write', roles: ['privilegedAdmin'], scope: 'users:write', self: false, others: 403 },
+  readUser: { permission: 'users.read', roles: readers, scope: 'users:read', self: true, others: 404 },
+  listUsers: { permission: 'users.search', roles: readers, scope: 'users:read', self: false, others: 403 },
+  searchUsers: { permission: 'users.search', roles: readers, scope: 'users:read', self: false, others: 403 },
+  listContactMethods: { permission: 'contactMethods.read', roles: readers, scope: 'contact-methods:read', self: true, others: 404 },
+  readContactMethod: { permission: 'contactMethods.read', roles: readers, scope: 'contact-methods:read', self: true, others: 404 },
+  addContactMethod: { permission: 'contactMethods.write', roles: helpers, scope: 'contact-methods:write', self: true, others: 404 },
+  changeContactMethod: { permission: 'contactMethods.write', roles: helpers, scope: 'contact-methods:write', self: true, others: 404 },
+  removeContactMethod: { permission: 'contactMethods.write', roles: helpers, scope: 'contact-methods:write', self: true, others: 404 },
+  chooseDefaultMethod: { permission: 'contactMethods.write', roles: helpers, scope: 'contact-methods:write', self: true, others: 404 },
+  startChallenge: { permission: 'challenges.start', roles: [], scope: 'challenges:write', self: true, others: 404 },
+  readChallenge: { permission: 'challenges.use', roles: [], scope: 'challenges:write', self: true, others: 404 },
+  verifyChallenge: { permission: 'challenges.use', roles: [], scope: 'challenges:write', self: true, others: 404 },
+  readOrganization: { permission: 'organization.read', roles: settings, scope: null, self: false, others: 403 },
+  changeOrganization: { permission: 'organization.write', roles: ['policyAdmin'], scope: null, self: false, others: 403 },
+  readPolicy: { permission: 'policy.read', roles: settings, scope: null, self: false, others: 403 },
+  changePolicy: { permission: 'policy.write', roles: ['policyAdmin'], scope: null, self: false, others: 403 },
+  listAuditEvents: { permission: 'audit.read', roles: ['auditor'], scope: 'audit:read', self: false, others: 403 },
+  verifyAuditEvents: { permission: 'audit.read', roles: ['auditor'], scope: 'audit:read', self: false, others: 403 },
+  listSandboxMessages: { permission: 'sandbox.use', roles: [...allRoles], scope: null, self: true, others: 'welcome' },
+  readSandboxClock: { permission: 'sandbox.use', roles: [...allRoles], scope: null, self: true, others: 'welcome' },
+  moveSandboxClock: { permission: 'sandbox.use', roles: [...allRoles], scope: null, self: true, others: 'welcome' },
+  setSandboxFault: { permission: 'sandbox.use', roles: [...allRoles], scope: null, self: true, others: 'welcome' },
+}
+
+/** A challenge belongs to who started it: to anyone else it is not there, whatever their role or scope. */
+const startersOnly = (operation: Operation) => idsIn(operation).includes('challengeId')
+
+t.test('the document says who may, as the contract does', async (t) => {
+  t.same(Object.fromEntries(operations.map(({ id, permission, roles, scope, self }) => [id, { permission, roles, scope, self }])),
+    Object.fromEntries(Object.entries(rights).map(([id, { others: _others, ...right }]) => [id, right])))
+})
+
+t.test('without a token every operation is a 401 that says how to authenticate', async (t) => {
+  const { app } = await testService(t)
+  for (const operation of operations) {
+    const { method, url, body } = requestOf(operation, {})
+    for (const [authorization, code, challenge] of [
+      [undefined, 'unauthenticated', /^Bearer realm="latchkey"$/], ['Basic bGF0Y2g6a2V5', 'unauthenticated', /^Bearer realm="latchkey"$/],
+      ['Bearer not.a.token', 'invalid_token', /^Bearer realm="latchkey", error="invalid_token"/],
+    ] as const) {
+      const reply = await app.inject({ method, url, ...(body && { payload: body }), ...(authorization && { headers: { authorization } }) })
+      t.match({ status: reply.statusCode, type: reply.headers['content-type'], challenge: reply.headers['www-authenticate'], ...reply.json() },
+        { status: 401, type: /^application\/problem\+json/, challenge, code, type_: undefined, title: String, detail: String, instance: reply.headers['x-request-id'] }, `${operation.id} ${authorization}`)
+    }
+  }
+})
+
+/** Someone with a method that waits for its code and a challenge for it. */
+async function someone (service: TestService, tenant: string, subject: string): Promise<Required<Ids>> {
+  const person = await service.as({ tenant, subject })
+  const methodId = await pendingMethod(person, { kind: 'alternateEmail', value: `${subject}@example.com` })
+  return { userId: subject, methodId, challengeId: (await started(person, methodId, { channel: 'email' })).id }
+}
+
+const callers = (tenant: string, operation: string): (Caller & { name: string })[] => [
+  ...allRoles.map((role): Caller & { name: string } => ({ name: `a person with the role ${role}`, tenant, subject: `${role}-${operation}`, roles: [role] })),
+  { name: 'an app without a scope', tenant, subject: `app-${operation}`, kind: 'app' },
+  ...allScopes.map((scope): Caller & { name: string } => ({ name: `an app with the scope ${scope}`, tenant, subject: `app-${operation}`, kind: 'app', scopes: [scope] })),
+]
+
+const hasRight = ({ scope, roles }: Right, caller: Caller) =>
+  caller.kind === 'app' ? scope !== null && caller.scopes?.includes(scope) === true : caller.roles!.some((role) => roles.includes(role))
+
+const emailBody = { kind: 'alternateEmail', value: 'another@example.com' }
+
+for (const operation of operations) {
+  const right = rights[operation.id]!
+  t.test(`${operation.id}: by role and scope, about someone else`, async (t) => {
+    const service = await testService(t)
+    const tenant = await service.tenant()
+    let targets = 0
+    const about = async (caller: Caller): Promise<Answer> => {
+      const ids = await someone(service, tenant, `target-${++targets}`)
+      const request = requestOf(operation, ids)
+      if (operation.id === 'startChallenge') request.body!.channel = 'email'
+      return ask(await service.as(caller), request)
+    }
+    for (const caller of callers(tenant, operation.id)) {
+      const { status, body } = await about(caller)
+      const allowed = hasRight(right, caller) && !startersOnly(operation)
+      if (right.others === 'welcome') t.equal(status, 200, `${caller.name} is welcome`)
+      else if (allowed) t.notOk(isRefusalOfAuthority(body) || status === 404 || status === 401, `${caller.name} may (${status} ${body?.code})`)
+      else if (right.others === 403) t.match({ status, ...body }, { status: 403, code: 'forbidden', rule: caller.kind === 'app' ? 'scope' : 'role' }, `${caller.name} hears 403`)
+      else t.match({ status, ...body }, { status: 404, code: 'not_found' }, `${caller.name} hears 404`)
+    }
+  })
+}
+
+/** An app changes a user's methods only with the user's proof, which is a demand and not the lack of a right. */
+const isRefusalOfAuthority = (body: { code?: string } | undefined) => body?.code === 'forbidden'
+
+t.test('everyone may do to themself what the contract allows to everyone', async (t) => {
+  const service = await testService(t)
+  const tenant = await service.tenant()
+  for (const role of allRoles) {
+    const ids = await someone(service, tenant, `self-${role}`)
+    const person = await service.as({ tenant, subject: ids.userId, roles: [role] })
+    for (const operation of operations.filter(({ id }) => rights[id]!.self)) {
+      const { status, body } = await ask(person, requestOf(operation, { ...ids, userId: 'me' }))
+      t.notOk([401, 403, 404].includes(status), `${role} ${operation.id} answered ${status} ${body?.code}`)
+      if (operation.id === 'removeContactMethod') Object.assign(ids, { methodId: await pendingMethod(person, emailBody) })
+    }
+  }
+})
+
+t.test('an app that started a challenge may use it', async (t) => {
+  const service = await testService(t)
+  const tenant = await service.tenant()
+  await service.owner.inTenant(await service.tenantIdOf(tenant), (tx) =>
+    seedUser({ keys: service.deps.keys, random: service.deps.random }, tx, { kind: 'system', subject: 'test', requestId: null }, { userId: 'ann', display_name: 'Ann', locale: 'en', privileged: false }))
+  const methodId = await pendingMethod(await service.as({ tenant, subject: 'ann' }), emailBody)
+  const app = await service.as({ tenant, subject: 'payroll', kind: 'app', scopes: ['challenges:write'] })
+  const { id } = await started(app, methodId, { userId: 'ann' })
+  t.equal((await app.get(`/v1/challenges/${id}`)).status, 200)
+  t.match((await app.post(`/v1/challenges/${id}/verify`, { code: 'x' })).body, { code: 'malformed_code' }, 'its code is judged')
+})

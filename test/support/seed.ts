@@ -1,0 +1,62 @@
+import { codeParts } from '../../src/features/challenges/challenges.ts'
+import { sealValue } from '../../src/features/contact-methods/value.ts'
+import type { TenantTx } from '../../src/platform/db/index.ts'
+import { keysOf, parseKeyRing } from '../../src/platform/keys.ts'
+import { systemRandom } from '../../src/platform/random.ts'
+import { testKeyRingText } from './keys.ts'
+import type { TestService } from './service.ts'
+
+export interface SeededChallenge { userId: string, methodId: string, challengeId: string, code: string }
+
+const chunkRows = 500
+const hour = 3_600_000
+
+/**
+ * As many users, each with a pending phone and a challenge of one app that waits for its code, written as the service
+ * would have, but in a few statements and without messages.
+ */
+export async function seedChallenges (service: TestService, slug: string, starter: string, count: number): Promise<SeededChallenge[]> {
+  const tenantId = await service.tenantIdOf(slug)
+  const seeded: SeededChallenge[] = []
+  for (let from = 0; from < count; from += chunkRows) {
+    await service.owner.inTenant(tenantId, async (tx) => { seeded.push(...await seedChunk(tx, starter, Math.min(chunkRows, count - from))) })
+  }
+  return seeded
+}
+
+const keys = keysOf(parseKeyRing(testKeyRingText))
+
+async function seedChunk ({ db, tenantId, now }: TenantTx, starter: string, count: number): Promise<SeededChallenge[]> {
+  const seeded = Array.from({ length: count }, () => {
+    const methodId = systemRandom.uuid()
+    return { userId: `user-${methodId}`, methodId, challengeId: systemRandom.uuid(), code: systemRandom.digits(6) }
+  })
+  await db.insertInto('users').values(seeded.map(({ userId }) => ({ tenant_id: tenantId, user_id: userId, created_at: now, updated_at: now }))).execute()
+  const methods = seeded.map(({ userId, methodId }, index) => ({
+    tenant_id: tenantId, id: methodId, user_id: userId, kind: 'mobilePhone', status: 'pending', added_by: 'self', added_by_id: `person:${userId}`,
+    ...sealValue(keys, tenantId, userId, methodId, 'mobilePhone', { text: `+1415555${String(index).padStart(4, '0')}`, extension: null, country: 'US', lineType: 'mobileOrLandline' }),
+    pending_expires_at: new Date(now.getTime() + hour), created_at: now, updated_at: now,
+  }))
+  await db.insertInto('contact_methods').values(methods).execute()
+  await db.insertInto('challenges').values(seeded.map(({ userId, methodId, challengeId, code }, index) => {
+    const identity = { id: challengeId, user_id: userId, method_id: methodId, purpose: 'verifyContact' }
+    return {
+      tenant_id: tenantId, ...identity, channel: 'sms', starter_kind: 'app', starter_id: starter, status: 'pending',
+      code_mac: keys.mac('code', tenantId, codeParts(identity, code)), code_key_version: keys.newest, code_length: 6, attempts_max: 5,
+      destination_index: methods[index]!.destination_index, destination: '+1 ••• ••• ••••', mfa_epoch: 0,
+      created_at: now, expires_at: new Date(now.getTime() + hour), resend_available_at: now, sends_remaining: 4,
+    }
+  })).execute()
+  return seeded
+}
+
+/** Each of `count` callers waits here until all have come: what a test uses to make a race certain instead of likely. */
+export function gate (count: number): () => Promise<void> {
+  let waiting = count
+  let open: () => void
+  const opened = new Promise<void>((resolve) => { open = resolve })
+  return () => {
+    if (--waiting === 0) open()
+    return opened
+  }
+}
