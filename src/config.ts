@@ -56,7 +56,7 @@ export function readConfig (environment: NodeJS.ProcessEnv = process.env): Confi
   const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''))
   let read: Static<typeof Environment>
   try {
-    read = envSchema<Static<typeof Environment>>({ schema: Environment, data: given })
+    read = envSchema<Static<typeof Environment>>({ schema: Environment, data: given, env: false })
   } catch (error) {
     throw new ConfigurationError(`The configuration is not valid: ${(error as Error).message}`)
   }

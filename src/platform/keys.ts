@@ -64,14 +64,14 @@ const headerBytes = 2
 
 /** Parts are length-prefixed, so that no two lists of parts give the same bytes. */
 const joined = (parts: readonly string[]) => {
-  const pieces: Buffer[] = []
+  const bytes = Buffer.allocUnsafe(parts.reduce((length, part) => length + 4 + Buffer.byteLength(part, 'utf8'), 0))
+  let start = 0
   for (const part of parts) {
-    const bytes = Buffer.from(part, 'utf8')
-    const length = Buffer.allocUnsafe(4)
-    length.writeUInt32BE(bytes.length)
-    pieces.push(length, bytes)
+    const length = bytes.write(part, start + 4, 'utf8')
+    bytes.writeUInt32BE(length, start)
+    start += 4 + length
   }
-  return Buffer.concat(pieces)
+  return bytes
 }
 
 export function keysOf (ring: KeyRing): Keys {

@@ -1,6 +1,8 @@
 import type { Test } from 'tap'
+import { seedVerifiedMethod } from '../../src/features/contact-methods/seed.ts'
 import { createTenant } from '../../src/features/organization/create-tenant.ts'
-import { openDb } from '../../src/platform/db/index.ts'
+import { seedUser } from '../../src/features/users/users.ts'
+import { openDb, type Db } from '../../src/platform/db/index.ts'
 import { migrate } from '../../src/platform/db/migrate.ts'
 import { loginRoleOf, loginUrl } from '../../src/platform/db/roles.ts'
 import { keysOf, parseKeyRing } from '../../src/platform/keys.ts'
@@ -29,10 +31,25 @@ export async function ownDatabase (t: Test): Promise<OwnDatabase> {
 
 export const migrateAs = (ownerUrl: string) => migrate({ ownerUrl, keyRing: ring, log: () => undefined })
 
-export async function makeTenant (ownerUrl: string, slug: string, sandbox = false): Promise<void> {
+const tools = { keys: keysOf(ring), random: systemRandom }
+const operator = { kind: 'operator', subject: 'test', requestId: null } as const
+
+export const makeTenant = (ownerUrl: string, slug: string, sandbox = false): Promise<unknown> =>
+  withDb(ownerUrl, (db) => createTenant(db, tools, { slug, country: 'US', name: 'Acme Ltd', sandbox }, operator))
+
+/** A user with a verified phone, sealed under the newest key of the tests' ring. */
+export const makeContactMethod = (ownerUrl: string, slug: string): Promise<unknown> => withDb(ownerUrl, async (db) => {
+  const { tenant_id: tenantId } = (await db.tenantBySlug(slug))!
+  await db.inTenant(tenantId, async (tx) => {
+    await seedUser(tools, tx, operator, { userId: 'ann', display_name: 'Ann', locale: 'en', privileged: false })
+    await seedVerifiedMethod(tools, tx, operator, 'ann', 'mobilePhone', { text: '+14155550132', extension: null, country: 'US', lineType: 'mobileOrLandline' })
+  })
+})
+
+async function withDb<T> (ownerUrl: string, work: (db: Db) => Promise<T>): Promise<T> {
   const db = openDb({ url: ownerUrl, applicationName: 'latchkey-test', connectionsMax: 1, onError: () => undefined })
   try {
-    await createTenant(db, { keys: keysOf(ring), random: systemRandom }, { slug, country: 'US', name: 'Acme Ltd', sandbox }, { kind: 'operator', subject: 'test' })
+    return await work(db)
   } finally {
     await db.close()
   }

@@ -2,6 +2,7 @@ import { codeParts } from '../../src/features/challenges/challenges.ts'
 import { sealValue } from '../../src/features/contact-methods/value.ts'
 import type { TenantTx } from '../../src/platform/db/index.ts'
 import { keysOf, parseKeyRing } from '../../src/platform/keys.ts'
+import type { MethodKind } from '../../src/vocabulary.ts'
 import { systemRandom } from '../../src/platform/random.ts'
 import { testKeyRingText } from './keys.ts'
 import type { TestService } from './service.ts'
@@ -47,6 +48,20 @@ async function seedChunk ({ db, tenantId, now }: TenantTx, starter: string, coun
       created_at: now, expires_at: new Date(now.getTime() + hour), resend_available_at: now, sends_remaining: 4,
     }
   })).execute()
+  return seeded
+}
+
+/** As many users, each with an active method of every one of these kinds, the first of which is the default. */
+export async function seedActive (service: TestService, slug: string, count: number, kinds: readonly MethodKind[]): Promise<Array<{ userId: string, methodIds: string[] }>> {
+  const seeded = Array.from({ length: count }, () => ({ userId: `user-${systemRandom.uuid()}`, methodIds: kinds.map(() => systemRandom.uuid()) }))
+  await service.owner.inTenant(await service.tenantIdOf(slug), async ({ db, tenantId, now }) => {
+    await db.insertInto('users').values(seeded.map(({ userId }) => ({ tenant_id: tenantId, user_id: userId, created_at: now, updated_at: now, first_registered_at: now }))).execute()
+    await db.insertInto('contact_methods').values(seeded.flatMap(({ userId, methodIds }) => methodIds.map((id, index) => ({
+      tenant_id: tenantId, id, user_id: userId, kind: kinds[index]!, status: 'active', added_by: 'self', added_by_id: `person:${userId}`, is_default: index === 0,
+      ...sealValue(keys, tenantId, userId, id, kinds[index]!, { text: `+1415555010${index}`, extension: null, country: 'US', lineType: 'mobileOrLandline' }),
+      created_at: now, updated_at: now, verified_at: now,
+    })))).execute()
+  })
   return seeded
 }
 

@@ -1,20 +1,18 @@
+import { randomBytes } from 'node:crypto'
 import { chmod, mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Kysely, PostgresDialect } from 'kysely'
 import { generate, getDialect } from 'kysely-codegen'
 import pg from 'pg'
-import { testServerUrl } from '../../config.ts'
 import { startEmbeddedPostgres } from '../../platform/db/embedded/index.ts'
 import { migrate } from '../../platform/db/migrate.ts'
 import { loginRoleOf } from '../../platform/db/roles.ts'
 import { newKeyRingText, parseKeyRing } from '../../platform/keys.ts'
 
 /** The types of all tables, as the migrations make them in a database of their own. */
-export async function tablesText (): Promise<string> {
-  const given = testServerUrl()
-  return given === null ? onOwnServer(typesAfterMigrating) : onServer(given)
-}
+export const tablesText = (serverUrl: string | null): Promise<string> =>
+  serverUrl === null ? onOwnServer(typesAfterMigrating) : onServer(serverUrl)
 
 /** The types of the tables of a migrated database. */
 export async function typesOf (ownerUrl: string): Promise<string> {
@@ -51,9 +49,9 @@ async function onOwnServer (work: (ownerUrl: string) => Promise<string>): Promis
   }
 }
 
-/** A database of its own on the server, which is as it was before when this ends. */
+/** A database of its own on the server, gone with its login roles when this ends. */
 async function onServer (serverUrl: string): Promise<string> {
-  const name = `latchkey_generate_${process.pid}`
+  const name = `latchkey_generate_${randomBytes(6).toString('hex')}`
   const url = new URL(serverUrl)
   url.pathname = `/${name}`
   const client = new pg.Client({ connectionString: serverUrl })

@@ -53,17 +53,20 @@ export async function selectChain ({ db, tenantId }: TenantTx, above: string, up
 }
 
 /**
- * The numbers that a time takes: those of its rows, and those between them and the nearest rows outside, since a row
- * that is gone has no time any more. Empty (`first` above `last`) where nothing can have been.
+ * The numbers that a time takes: from its first row to its last, and the gaps on both sides, since a row that is gone
+ * has no time any more. Empty (`first` above `last`) where nothing can have been.
  */
 export async function sequenceRange ({ db, tenantId }: TenantTx, from: Date | undefined, to: Date | undefined): Promise<{ first: bigint, last: bigint }> {
   const { rows: [range] } = await sql<{ first: string, last: string }>`
-    with wanted as (select coalesce(${from ?? null}::timestamptz, '-infinity') as start, coalesce(${to ?? null}::timestamptz, 'infinity') as stop)
-    select least(min(s.sequence) filter (where e.at >= start and e.at < stop), coalesce(max(s.sequence) filter (where e.at < start), 0) + 1) as first,
-           greatest(max(s.sequence) filter (where e.at >= start and e.at < stop), coalesce(min(s.sequence) filter (where e.at >= stop) - 1, max(s.sequence), 0)) as last
-      from wanted
-      left join audit_seals s on s.tenant_id = ${tenantId}
-      left join audit_events e on e.tenant_id = s.tenant_id and e.id = s.event_id`.execute(db)
+    with present as materialized (
+           select s.sequence, e.at from audit_seals s join audit_events e on e.tenant_id = s.tenant_id and e.id = s.event_id where s.tenant_id = ${tenantId}),
+         wanted as (
+           select min(sequence) filter (where at >= coalesce(${from ?? null}::timestamptz, '-infinity')) as first,
+                  max(sequence) filter (where at < coalesce(${to ?? null}::timestamptz, 'infinity')) as last from present),
+         head as (select coalesce(max(sequence), 0) as sequence from audit_seals where tenant_id = ${tenantId})
+    select coalesce(max(p.sequence) filter (where w.first is null or p.sequence < w.first), 0) + 1 as first,
+           coalesce(min(p.sequence) filter (where w.last is null or p.sequence > w.last) - 1, h.sequence) as last
+      from head h cross join wanted w left join present p on true group by h.sequence`.execute(db)
   return { first: BigInt(range!.first), last: BigInt(range!.last) }
 }
 

@@ -20,7 +20,8 @@ export async function verifyAuditEvents (deps: Deps, actor: Actor, { from, to }:
   return deps.db.inTenant(actor.tenantId, (tx) => verifyChain(deps, tx, dateOf(from), dateOf(to)))
 }
 
-const dateOf = (text: string | undefined) => text === undefined ? undefined : new Date(text)
+/** RFC 3339 knows a leap second; a Date does not. */
+const dateOf = (text: string | undefined) => text === undefined ? undefined : new Date(text.replace(/:60(?=[.Z+-])/i, ':59'))
 
 const toAuditEvent = (row: SealedRow): AuditEvent => ({
   sequence: Number(row.sequence), id: row.id, at: row.at.toISOString(), actor: { kind: row.actor_kind as AuditEvent['actor']['kind'], id: row.actor },

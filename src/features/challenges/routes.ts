@@ -8,7 +8,7 @@ import { Refusal } from '../../platform/refusal.ts'
 import { readChallenge } from './challenges.ts'
 import { Approval, Challenge, ChallengeParams, NewChallenge, Verification } from './schema.ts'
 import { startChallenge } from './start.ts'
-import { verifyChallenge } from './verify.ts'
+import { checkOf } from './verify.ts'
 
 export const challengeRoutes = (deps: Deps): FastifyPluginAsyncTypebox => async (app) => {
   app.addSchema(Challenge)
@@ -48,9 +48,11 @@ export const challengeRoutes = (deps: Deps): FastifyPluginAsyncTypebox => async 
         'idempotency_in_progress', 'challenge_expired', 'wrong_code', 'channel_not_available', 'idempotency_key_reused'),
     },
   }, async (request, reply) => {
-    const judge = verifyChallenge(deps, request.actor, request.params.challengeId, request.body)
+    const check = checkOf(deps, request.actor, request.params.challengeId, request.body)
+    // A key must be claimed before anything is counted; without one, no connection is held while another is waited for.
+    if (request.headers['idempotency-key'] === undefined) await check.count()
     return sendAnswer(reply, await once(deps, request, async (tx) => {
-      const approval = await judge(tx)
+      const approval = await check.judge(tx)
       return approval instanceof Refusal ? approval : { status: 200, body: approval }
     }))
   })

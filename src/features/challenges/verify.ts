@@ -11,21 +11,38 @@ import { cancelChallenges, codeParts, endedRefusal, ownChallenge, ownChallengeIn
 import { approveOnce, exhaust, takeAttempt, type ChallengeRow } from './queries.ts'
 import type { Approval, Verification } from './schema.ts'
 
-/**
- * Judges a code. The attempt is counted, and committed, on a connection of its own before anything is compared; then
- * exactly one right code approves the challenge and makes the value active, in the transaction that is handed in. A
- * wrong code is given back as a refusal, because what it changed must be committed too. A transaction that gave way
- * to another and runs again does not count a second attempt.
- */
-export function verifyChallenge (deps: Deps, actor: Actor, challengeId: string, input: Verification): (tx: TenantTx) => Promise<Approval | Refusal> {
+/** One check of a code, in two steps. */
+export interface Check {
+  /** Counts the attempt, and commits that, before anything is compared. Refuses at once unless there is something to write down. */
+  count: () => Promise<void>
+  /**
+   * Approves the challenge and makes the value active, for exactly one right code, or ends it for the last wrong one; this
+   * is given back as a refusal, because what it changed must be committed too. Counts first where nobody has.
+   */
+  judge: (tx: TenantTx) => Promise<Approval | Refusal>
+}
+
+/** Judges a code. A transaction that gave way to another and runs again does not count a second attempt. */
+export function checkOf (deps: Deps, actor: Actor, challengeId: string, input: Verification): Check {
   if ((input.code === undefined) === (input.assertion === undefined)) {
     throw new Refusal('validation_failed', 'The body does not fit the schema.', { errors: [{ pointer: '', code: 'oneOf', message: 'must have exactly one of code and assertion' }] })
   }
-  let counted: ChallengeRow | undefined
-  return async (tx) => {
-    const challenge = counted ??= await countAttempt(deps, actor, challengeId)
-    const fault = faultOf(deps, challenge, input)
-    return fault ? wrong(deps, tx, actor, challenge, fault) : approve(deps, tx, actor, challenge)
+  let counted: { challenge: ChallengeRow, refusal: Refusal | undefined } | undefined
+  const count = async () => {
+    if (counted) return counted
+    const challenge = await countAttempt(deps, actor, challengeId)
+    counted = { challenge, refusal: refusalOf(deps, challenge, input) }
+    if (counted.refusal && challenge.attempts < challenge.attempts_max) throw counted.refusal
+    return counted
+  }
+  return {
+    async count () { await count() },
+    async judge (tx) {
+      const { challenge, refusal } = await count()
+      if (!refusal) return approve(deps, tx, actor, challenge)
+      await endExhausted(deps, tx, actor, challenge)
+      return refusal
+    },
   }
 }
 
@@ -50,12 +67,14 @@ const faultDetails = {
   wrong_code: 'The code is wrong.',
 }
 
-async function wrong (deps: Deps, tx: TenantTx, actor: Actor, challenge: ChallengeRow, fault: keyof typeof faultDetails): Promise<Refusal> {
-  const attemptsRemaining = challenge.attempts_max - challenge.attempts
-  if (attemptsRemaining === 0 && await exhaust(tx, challenge.id)) {
-    await record(deps, tx, actor, { action: 'challenge.exhausted', userId: challenge.user_id, details: { challengeId: challenge.id, methodId: challenge.method_id } })
-  }
-  return new Refusal(fault, faultDetails[fault], { attemptsRemaining })
+function refusalOf (deps: Deps, challenge: ChallengeRow, input: Verification): Refusal | undefined {
+  const fault = faultOf(deps, challenge, input)
+  return fault && new Refusal(fault, faultDetails[fault], { attemptsRemaining: challenge.attempts_max - challenge.attempts })
+}
+
+async function endExhausted (deps: Deps, tx: TenantTx, actor: Actor, challenge: ChallengeRow): Promise<void> {
+  if (!await exhaust(tx, challenge.id)) return
+  await record(deps, tx, actor, { action: 'challenge.exhausted', userId: challenge.user_id, details: { challengeId: challenge.id, methodId: challenge.method_id } })
 }
 
 async function approve (deps: Deps, tx: TenantTx, actor: Actor, challenge: ChallengeRow): Promise<Approval | Refusal> {

@@ -43,6 +43,8 @@ export interface DbOptions {
 
 const statementTimeoutMs = 4_000
 const lockTimeoutMs = 2_000
+/** Less than the 2 s within which a caller hears that the database is away. */
+const connectTimeoutMs = 1_000
 const retriesMax = 2
 
 export const connectionSettings = (url: string, applicationName: string): pg.ClientConfig => ({
@@ -58,13 +60,23 @@ export const connectionSettings = (url: string, applicationName: string): pg.Cli
 /** Opens the doors. Nothing is connected until the first use. */
 export function openDb ({ url, applicationName, connectionsMax = 10, acquireTimeoutMs = 500, onError }: DbOptions): Db {
   const settings = connectionSettings(url, applicationName)
-  const pool = new FailoverPool({ ...settings, max: connectionsMax, connectionTimeoutMillis: acquireTimeoutMs, maxLifetimeSeconds: 600, idleTimeoutMillis: 30_000 })
-  const pipelines = new FailoverPool({ ...settings, pipeline: true, max: connectionsMax, connectionTimeoutMillis: acquireTimeoutMs, maxLifetimeSeconds: 600, idleTimeoutMillis: 30_000 })
+  const limits = { max: connectionsMax, acquireTimeoutMs, connectionTimeoutMillis: Math.max(connectTimeoutMs, acquireTimeoutMs), maxLifetimeSeconds: 600, idleTimeoutMillis: 30_000 }
+  const pool = new FailoverPool({ ...settings, ...limits })
+  const pipelines = new FailoverPool({ ...settings, ...limits, pipeline: true })
   pool.on('error', onError)
   pipelines.on('error', onError)
   const hot = [new PipelinedClient(settings, onError), new PipelinedClient(settings, onError)]
   let turn = 0
   const db = new Kysely<DB>({ dialect: new PostgresDialect({ pool }) })
+
+  const alone = async <R extends pg.QueryResultRow>(text: string, values: unknown[] = []) => {
+    const client = await pool.connect()
+    try {
+      return await client.query<R>(text, values)
+    } finally {
+      client.release()
+    }
+  }
 
   const inTenantOnce = async <T>(tenantId: string, work: (tx: TenantTx) => Promise<T>) => {
     const committed: Array<() => void> = []
@@ -115,12 +127,12 @@ export function openDb ({ url, applicationName, connectionsMax = 10, acquireTime
     },
 
     async tenantBySlug (slug) {
-      const { rows } = await pool.query('select * from tenant_by_slug($1)', [slug])
+      const { rows } = await alone<{ tenant_id: string, slug: string, country: string | null, sandbox: boolean }>('select * from tenant_by_slug($1)', [slug])
       return rows[0]
     },
 
     async serverTime () {
-      const { rows } = await pool.query<{ now: Date }>('select clock_timestamp() as now')
+      const { rows } = await alone<{ now: Date }>('select clock_timestamp() as now')
       return rows[0]!.now
     },
 

@@ -1,3 +1,4 @@
+import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 import pg from 'pg'
 import { databasePasswordOf, type KeyRing } from '../keys.ts'
 
@@ -64,9 +65,20 @@ async function makeRoles (client: pg.Client, database: string, keyRing: KeyRing)
   for (const kind of kinds) {
     const role = loginRoleOf(database, kind)
     await createRole(client, role, 'login')
-    await retried(client, `alter role ${pg.escapeIdentifier(role)} login password ${pg.escapeLiteral(databasePasswordOf(keyRing, role))}`)
+    await retried(client, `alter role ${pg.escapeIdentifier(role)} login password ${pg.escapeLiteral(scramVerifierOf(databasePasswordOf(keyRing, role)))}`)
     if (!await isMember(client, role, groupOf[kind])) await retried(client, `grant ${groupOf[kind]} to ${pg.escapeIdentifier(role)}`)
   }
+}
+
+const scramIterations = 4_096
+
+/** What the server keeps of a password (RFC 5803): the password itself stands in no statement, and so in no server's log. */
+function scramVerifierOf (password: string): string {
+  const salt = randomBytes(16)
+  const salted = pbkdf2Sync(password, salt, scramIterations, 32, 'sha256')
+  const keyOf = (name: string) => createHmac('sha256', salted).update(name).digest()
+  const storedKey = createHash('sha256').update(keyOf('Client Key')).digest('base64')
+  return `SCRAM-SHA-256$${scramIterations}:${salt.toString('base64')}$${storedKey}:${keyOf('Server Key').toString('base64')}`
 }
 
 async function createRole (client: pg.Client, role: string, options: string) {

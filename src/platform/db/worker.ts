@@ -17,7 +17,7 @@ const tenantConnectionsMax = 4
 const acquireTimeoutMs = 5_000
 
 export function openWorkerDb ({ url, onError }: { url: string, onError: (error: Error) => void }): WorkerDb {
-  const pool = new FailoverPool({ ...connectionSettings(url, 'latchkey-worker'), max: queueConnectionsMax, connectionTimeoutMillis: acquireTimeoutMs })
+  const pool = new FailoverPool({ ...connectionSettings(url, 'latchkey-worker'), max: queueConnectionsMax, acquireTimeoutMs, connectionTimeoutMillis: acquireTimeoutMs })
   pool.on('error', onError)
   const queues = new Kysely<DB>({ dialect: new PostgresDialect({ pool }) })
   const db = openDb({ url, applicationName: 'latchkey-worker', connectionsMax: tenantConnectionsMax, acquireTimeoutMs, onError })

@@ -164,7 +164,7 @@ t.test('a key is kept 24 h by the server\'s own clock, and is then free again', 
   const body = { ...phone, kind: 'alternatePhone', value: '+14155550102' }
   const [one, two] = await atOnce(2, () => client.post(methodsUrl, body, keyed('a')))
   t.strictSame([one!.status, two!.status, one!.body.id === two!.body.id, one!.body.id === first.body.id], [201, 201, true, false])
-  t.strictSame([replayed(one!), replayed(two!)].toSorted(), ['true', undefined])
+  t.equal([one!, two!].filter((answer) => replayed(answer) === 'true').length, 1)
 })
 
 t.test('what is kept of a request and its answer cannot be read in the table', async (t) => {

@@ -29,7 +29,7 @@ async function scene (t: Test, published: string[]) {
       { ...claimsOf({ trusted }, 'acme', 'ann'), iat: startMs / 1000, auth_time: startMs / 1000, exp: startMs / 1000 + 3600, ...extra }),
     /** `ok`, or the code of the refusal. */
     judge: async (token: string) => verifier.verify(token).then(() => 'ok', (error: { code: string }) => error.code),
-    pass (ms: number) { clock.ms += ms; clock.elapsedMs += ms },
+    pass: (ms: number) => { clock.ms += ms; clock.elapsedMs += ms },
   }
 }
 

@@ -1,0 +1,82 @@
+import t from 'tap'
+import { auditOf } from '../support/answers.ts'
+import { pendingMethod, started } from '../support/challenges.ts'
+import { allowedCaller, ask, operations, requestOf, type Ids } from '../support/document.ts'
+import { codeOf, testService, verifiedMethod, type Client } from '../support/service.ts'
+
+/** Searches are a POST so that what is looked for gets into no log; they change nothing. */
+const changesNothing = ['searchUsers']
+const changing = operations.filter(({ id, method }) => method !== 'GET' && !changesNothing.includes(id))
+
+const email = { kind: 'alternateEmail', value: 'ann@example.com' }
+const phone = { kind: 'mobilePhone', value: '+1 415 555 0132' }
+
+/** What must be there first, and what the example needs of it. */
+const before: Record<string, (person: Client) => Promise<{ ids?: Ids, body?: object }>> = {
+  changeContactMethod: async (person) => ({ ids: { methodId: await pendingMethod(person, email) } }),
+  removeContactMethod: async (person) => ({ ids: { methodId: await pendingMethod(person, email) } }),
+  chooseDefaultMethod: async (person) => {
+    await verifiedMethod(person, phone) // the first one is the default already
+    return { ids: { methodId: (await verifiedMethod(person, { kind: 'alternatePhone', value: '+1 415 555 0144' })).id } }
+  },
+  startChallenge: async (person) => ({ ids: { methodId: await pendingMethod(person, phone) } }),
+  verifyChallenge: async (person) => {
+    const { id } = await started(person, await pendingMethod(person, phone))
+    return { ids: { challengeId: id }, body: { code: await codeOf(person, id) } }
+  },
+}
+
+/** The row that each change leaves: what it is called, and about whom it is. */
+const traces: Record<string, { action: string, userId: string | null }> = {
+  putUser: { action: 'user.created', userId: 'demo-user' },
+  addContactMethod: { action: 'contactMethod.added', userId: 'ann' },
+  changeContactMethod: { action: 'contactMethod.changed', userId: 'ann' },
+  removeContactMethod: { action: 'contactMethod.removed', userId: 'ann' },
+  chooseDefaultMethod: { action: 'defaultMethod.chosen', userId: 'ann' },
+  startChallenge: { action: 'challenge.started', userId: 'ann' },
+  verifyChallenge: { action: 'contactMethod.verified', userId: 'ann' },
+  changeOrganization: { action: 'organization.changed', userId: null },
+  changePolicy: { action: 'policy.changed', userId: null },
+  moveSandboxClock: { action: 'sandbox.clockMoved', userId: null },
+  setSandboxFault: { action: 'sandbox.faultSet', userId: null },
+}
+
+/** The first call of a person makes their user, whatever it asks for. */
+const ofTheFirstCall = ['user.created', 'user.markedPrivileged']
+
+t.test('every changing operation is known here', async (t) => {
+  t.same(Object.keys(traces).toSorted(), changing.map(({ id }) => id).toSorted())
+})
+
+t.test('every change leaves its audit row, with who did it and the request', async (t) => {
+  const service = await testService(t)
+  for (const operation of changing) {
+    await t.test(operation.id, async (t) => {
+      const tenant = await service.tenant()
+      const caller = allowedCaller(operation, tenant)
+      const client = await service.as(caller)
+      const { ids = {}, body } = await before[operation.id]?.(client) ?? {}
+      const request = requestOf(operation, { ...(operation.self && { userId: 'me' }), ...ids })
+      const answer = await ask(client, { ...request, ...(body && { body: body as Record<string, unknown> }) })
+      t.ok(answer.status >= 200 && answer.status < 300, `${answer.status} ${answer.text.slice(0, 200)}`)
+
+      const rows = (await auditOf(service, tenant)).filter(({ requestId, outcome }) => requestId === answer.headers['x-request-id'] && outcome === 'done')
+      const about = rows.filter(({ action, userId }) => !ofTheFirstCall.includes(action) || userId !== caller.subject)
+      t.same(about.map(({ action, userId, actor }) => ({ action, userId, actor })), [{ ...traces[operation.id], actor: { kind: 'person', id: caller.subject } }])
+    })
+  }
+})
+
+t.test('what is refused, and what only looks, leaves no row of a change', async (t) => {
+  const service = await testService(t)
+  for (const operation of operations) {
+    const tenant = await service.tenant()
+    const client = await service.as(allowedCaller(operation, tenant))
+    const request = requestOf(operation, operation.self ? { userId: 'me' } : {})
+    const answer = operation.method === 'GET' || changesNothing.includes(operation.id)
+      ? await ask(client, request)
+      : await ask(client, { ...request, body: { surprise: true } })
+    const rows = (await auditOf(service, tenant)).filter(({ requestId, outcome, action }) => requestId === answer.headers['x-request-id'] && outcome === 'done' && !ofTheFirstCall.includes(action))
+    t.same(rows, [], `${operation.id} (${answer.status})`)
+  }
+})

@@ -1,0 +1,100 @@
+import { randomUUID } from 'node:crypto'
+import t from 'tap'
+import type { Role } from '../../src/vocabulary.ts'
+import { ask, idsIn, operations, requestOf, type Ids, type Operation } from '../support/document.ts'
+import { pendingMethod, started } from '../support/challenges.ts'
+import { testService, type Answer, type TestService } from '../support/service.ts'
+
+/** A tenant whose person has a method and a challenge; every role is held by someone. */
+async function inhabitedTenant (service: TestService, subject: string) {
+  const tenant = await service.tenant()
+  const person = await service.as({ tenant, subject })
+  const methodId = await pendingMethod(person, { kind: 'alternateEmail', value: `${subject}@example.com` })
+  const { id: challengeId } = await started(person, methodId, { channel: 'email' })
+  const ids: Required<Ids> = { userId: subject, methodId, challengeId }
+  const administrator = (role: Role) => service.as({ tenant, subject: `the-${role}`, roles: [role] })
+  const app = await service.as({ tenant, subject: 'payroll', kind: 'app', scopes: ['challenges:write', 'contact-methods:write', 'contact-methods:read', 'users:read'] })
+  return { tenant, ids, person, administrator, app }
+}
+
+/** All that a caller can tell answers apart by. */
+function seen ({ status, body, headers }: Answer) {
+  const { instance, ...rest } = body
+  const { 'x-request-id': requestId, date, ...others } = headers
+  return { status, body: rest, headers: others, namesItself: instance === requestId && typeof date === 'string' }
+}
+
+/** Makes a user of the caller's own tenant; whose id it is elsewhere does not matter. */
+const makesItsUser = ({ id }: Operation) => id === 'putUser'
+
+/** An app changes methods only with the user's proof, and hears of that before any method is looked up. */
+const needsProof = ({ permission, id }: Operation, name: string, who: string) =>
+  who === 'an app' && permission === 'contactMethods.write' && id !== 'addContactMethod' && name === 'methodId'
+
+const nobodys: Required<Ids> = { userId: 'nobody-has-this-id', methodId: '0199c0de-0000-7000-8000-00000000dead', challengeId: '0199c0de-0000-7000-8000-00000000beef' }
+
+t.test('ids of another tenant are answered exactly as ids that nobody has', async (t) => {
+  const service = await testService(t)
+  const here = await inhabitedTenant(service, 'ann')
+  const there = await inhabitedTenant(service, 'bob')
+  const walked = operations.filter((operation) => !makesItsUser(operation) && idsIn(operation).length > 0)
+  t.ok(walked.length >= 10)
+
+  for (const operation of walked) {
+    const { self, roles } = operation
+    const callers = [
+      ...(self ? [['the person', here.person] as const] : []),
+      ...await Promise.all(roles.map(async (role) => [role, await here.administrator(role as Role)] as const)),
+      ['an app', here.app] as const,
+    ]
+    for (const name of idsIn(operation)) {
+      for (const [who, client] of callers) {
+        const about = (id: string) => ask(client, requestOf(operation, { ...here.ids, [name]: id }))
+        const foreign = seen(await about(there.ids[name]))
+        const expected = needsProof(operation, name, who) ? { status: 403, body: { code: 'proof_required' } } : { status: 404, body: { code: 'not_found' } }
+        t.match(foreign, { ...expected, namesItself: true }, `${operation.id}: ${name} of another tenant, asked by ${who}`)
+        t.same(seen(await about(nobodys[name])), foreign, `${operation.id}: ${name} that nobody has, asked by ${who}`)
+        if (name !== 'userId') t.same(seen(await about(randomUUID())), foreign, 'a random one as well')
+      }
+    }
+  }
+})
+
+t.test('an id that is in use elsewhere makes a user here and leaves the other alone', async (t) => {
+  const service = await testService(t)
+  const here = await inhabitedTenant(service, 'ann')
+  const there = await inhabitedTenant(service, 'bob')
+  const before = await there.person.get('/v1/users/me')
+  const made = await (await here.administrator('privilegedAdmin')).put('/v1/users/bob', { displayName: 'Bob of here', status: 'disabled' })
+  t.equal(made.status, 201)
+  const after = await there.person.get('/v1/users/me')
+  t.same({ status: after.status, body: after.body }, { status: 200, body: before.body })
+})
+
+t.test('lists and searches hold nothing of another tenant', async (t) => {
+  const service = await testService(t)
+  const here = await inhabitedTenant(service, 'ann')
+  const there = await inhabitedTenant(service, 'bob')
+  const reader = await here.administrator('reader')
+  const auditor = await here.administrator('auditor')
+  const answers = {
+    listUsers: await reader.get('/v1/users?search=bob'),
+    searchUsers: await reader.post('/v1/users/search', { email: 'bob@example.com' }),
+    listAuditEvents: await auditor.get('/v1/audit-events?userId=bob'),
+    listSandboxMessages: await here.person.get(`/v1/sandbox/messages?challengeId=${there.ids.challengeId}`),
+  }
+  for (const [id, { status, body }] of Object.entries(answers)) t.same({ status, body }, { status: 200, body: { items: [] } }, id)
+  for (const { text } of [await reader.get('/v1/users'), await auditor.get('/v1/audit-events?limit=200'), await here.person.get('/v1/sandbox/messages?waitSeconds=5')]) {
+    t.notMatch(text, /bob/)
+    for (const id of Object.values(there.ids)) t.notOk(text.includes(id))
+  }
+})
+
+t.test('a token of a tenant that is not known here is refused, whatever it asks for', async (t) => {
+  const service = await testService(t)
+  const stranger = await service.as({ tenant: 'nowhere', subject: 'ann', roles: ['privilegedAdmin', 'policyAdmin', 'auditor'] })
+  for (const operation of operations) {
+    const { status, body } = await ask(stranger, requestOf(operation, {}))
+    t.match({ ...body, status }, { status: 403, code: 'forbidden' }, operation.id)
+  }
+})
