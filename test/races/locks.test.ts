@@ -102,7 +102,7 @@ t.test('everything at once at three replicas: no 5xx, no deadlock, and all is as
     starts.forEach(note)
     const own = starts.slice(0, 2).find(({ status }) => status === 201)?.body.id
     if (own !== undefined) {
-      const { body: { items: [message] } } = note(await client.get(`/v1/sandbox/messages?challengeId=${own}`))
+      const { body: { items: [message] } } = note(await client.get(`/v1/sandbox/messages?challengeId=${own}&waitSeconds=0.3`))
       const code = message?.code ?? '000000'
       const checks = await Promise.all([
         verify(client, own, otherCode(code)), verify(other, own, code), verify(client, own, code, { 'idempotency-key': `check-${step}` }),

@@ -60,6 +60,8 @@ export async function serveApiDescription (app: FastifyInstance, signIn: SignIn 
     const origins = signIn ? ` ${new URL(signIn.tokenUrl).origin}` : ''
     docs.addHook('onSend', async (_request, reply) => {
       // Swagger UI sets one inline style; everything else stays as strict as on the other pages.
+      // The page of the issuer, where one signs in, must be able to hand the code back to the window that opened it.
+      reply.header('cross-origin-opener-policy', 'unsafe-none')
       reply.header('content-security-policy', `default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'${origins}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`)
     })
     await docs.register(swaggerUi, {
