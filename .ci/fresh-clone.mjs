@@ -2,6 +2,7 @@
 // runs the README's first call and compares the answer, and asks the service to stop. With the name of a user, as that
 // user. Runs on whatever Node is there; ends with 0 if all of it went well.
 import { execFileSync, spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -42,13 +43,20 @@ try {
 }
 console.log('All as the README says.')
 
+/** Below the ports that the system gives to outgoing connections and to whoever asks for any: it must stay free for minutes. */
 async function freePort () {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port: found } = server.address()
-  server.close()
-  await once(server, 'close')
-  return found
+  for (;;) {
+    const server = createServer()
+    const free = await new Promise((resolve) => {
+      server.once('error', () => resolve(false))
+      server.listen(randomInt(20_000, 30_000), '127.0.0.1', () => resolve(true))
+    })
+    if (!free) continue
+    const { port: found } = server.address()
+    server.close()
+    await once(server, 'close')
+    return found
+  }
 }
 
 function makeClone () {
@@ -80,8 +88,8 @@ function start () {
 
 async function isReady () {
   try {
-    const { status } = await fetch(`http://127.0.0.1:${port}/health/ready`, { signal: AbortSignal.timeout(2_000) })
-    return status === 200
+    const answer = await fetch(`http://127.0.0.1:${port}/health/ready`, { signal: AbortSignal.timeout(2_000) })
+    return answer.status === 200 && (await answer.json()).status === 'ok'
   } catch {
     return false
   }

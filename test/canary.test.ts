@@ -22,37 +22,47 @@ async function searchAfterStory (t: Test, env: Record<string, string> = {}): Pro
   Object.assign(canaries, { 'key ring': ring.slice(2), 'owner\'s password': password })
   for (const kind of ['service', 'worker'] as const) canaries[`password of the ${kind}`] = databasePasswordOf(parseKeyRing(ring), loginRoleOf('latchkey', kind))
 
-  const owner = new Client({ connectionString: ownerUrl })
-  await owner.connect()
-  const look = async (canaries: Record<string, string>) => {
+  const hits: Found[] = []
+  const searched: Record<string, number> = {}
+  const searchFor = (canaries: Record<string, string>, hits: Found[]) => {
     const found = finder(needlesFor(canaries))
-    const hits: Found[] = []
-    const searched: Record<string, number> = {}
-    const search = (kind: string, place: string, bytes: Buffer) => {
+    return (kind: string, place: string, bytes: Buffer | string) => {
       searched[kind] = (searched[kind] ?? 0) + bytes.length
       const names = found(bytes)
       if (names.length > 0) hits.push({ place: `${kind}: ${place}`, names })
     }
-    search('output', 'of the process', Buffer.from(service.output()))
-    for (const [name, text] of Object.entries(told)) search('answers', `to ${name}`, Buffer.from(text))
-    for (const { name } of (await owner.query(`select format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind = 'r' and n.nspname in ('public', 'latchkey_internal')`)).rows) {
-      const { rows } = await owner.query(`select t::text as row from ${name} t`)
-      search('tables', name, Buffer.from(rows.map(({ row }) => row).join('\n')))
-    }
-    await owner.query('checkpoint')
-    for (const file of filesIn(join(home, 'data'))) search(/server\.log/.test(file) ? 'server log' : /pg_wal/.test(file) ? 'write-ahead log' : 'data files', file.slice(home.length), readFileSync(file))
-    return { hits, searched }
   }
+  const search = searchFor(canaries, hits)
+  const control: Found[] = []
+  const owner = new Client({ connectionString: ownerUrl })
+  await owner.connect()
   try {
-    const { hits, searched } = await look(canaries)
+    await searchDatabase(owner, home, search)
     // Planted where each search must see it: in a row, and through it in data files and write-ahead log, and in the server's log.
     const planted = { planted: 'zq7plantedcanary' }
     await owner.query('update users set display_name = $1', [planted.planted])
     await owner.query(`select '${planted.planted}'::int`).catch(() => undefined)
-    return { hits, searched, control: (await look(planted)).hits }
+    await searchDatabase(owner, home, searchFor(planted, control))
   } finally {
     await owner.end()
-    await service.stop()
+    await service.stop() // it writes the last lines of its log
+  }
+  search('output', 'of the process', service.output())
+  for (const [name, text] of Object.entries(told)) search('answers', `to ${name}`, text)
+  return { hits, searched, control }
+}
+
+/** Every table as text, and after a checkpoint every file that the server keeps. */
+async function searchDatabase (owner: Client, home: string, search: (kind: string, place: string, bytes: Buffer | string) => void): Promise<void> {
+  const { rows: tables } = await owner.query<{ name: string }>(`
+    select format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind = 'r' and n.nspname in ('public', 'latchkey_internal')`)
+  for (const { name } of tables) {
+    const { rows } = await owner.query<{ row: string }>(`select t::text as row from ${name} t`)
+    search('tables', name, rows.map(({ row }) => row).join('\n'))
+  }
+  await owner.query('checkpoint')
+  for (const file of filesIn(join(home, 'data'))) {
+    search(file.includes('server.log') ? 'server log' : file.includes('pg_wal') ? 'write-ahead log' : 'data files', file.slice(home.length), readFileSync(file))
   }
 }
 
@@ -65,7 +75,7 @@ t.test('no number, address, code, token or key is left anywhere but sealed', asy
   t.same(hits, [])
   for (const [kind, bytes] of Object.entries(searched)) t.comment(`${kind}: ${(bytes / 1e6).toFixed(2)} MB`)
   t.same(Object.keys(searched).toSorted(), ['answers', 'data files', 'output', 'server log', 'tables', 'write-ahead log'])
-  t.same([...new Set(control.map(({ place }) => place.split(':')[0]))].toSorted(), ['data files', 'server log', 'tables', 'write-ahead log'], 'what was planted was found in each')
+  t.same([...new Set(control.map(({ place }) => place.replace(/:.*/, '')))].toSorted(), ['data files', 'server log', 'tables', 'write-ahead log'], 'what was planted was found in each')
 })
 
 t.test('with LATCHKEY_LEAK=1, which logs bodies, the same search finds them', async (t) => {

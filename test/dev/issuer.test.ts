@@ -79,11 +79,11 @@ function clientOf ({ issuer, authorizationUrl, tokenUrl, jwksUri }: Pick<Develop
 
   const authorization = (params: Record<string, string> = {}) => {
     const verifier = randomBytes(32).toString('base64url')
-    const url = `${authorizationUrl}?${new URLSearchParams({
+    const query = new URLSearchParams({
       client_id: 'latchkey-swagger-ui', response_type: 'code', scope: 'openid', redirect_uri: redirectUri, state: 'a state',
       code_challenge: createHash('sha256').update(verifier).digest('base64url'), code_challenge_method: 'S256', ...params,
-    })}`
-    return { verifier, url }
+    })
+    return { verifier, url: `${authorizationUrl}?${query.toString()}` }
   }
 
   /** One whole sign-in, from the application's link to the token. */

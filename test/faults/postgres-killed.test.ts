@@ -16,11 +16,12 @@ t.test(`Postgres killed ${kills} times under load: quick answers, recovery, no a
   const service = await startService(t, { env: { DATA_DIR: directory } })
   const promised: Promised[] = []
   const wrong: string[] = []
-  let [answers, refusals, slowestMs, stopped] = [0, 0, 0, false]
+  let [answers, refusals, slowestMs] = [0, 0, 0]
+  const stopping = new AbortController()
 
   /** A request of the load. Undefined if it was refused because the database is away. */
   const ask = async (token: string, method: string, path: string, body?: unknown): Promise<Answer | undefined> => {
-    const answer = await call(`${service.origin}${path}`, { token, method, body }).catch((error: Error) => ({ status: 0, body: String(error.cause ?? error), headers: new Headers(), ms: 0 }))
+    const answer = await call(`${service.origin}${path}`, { token, method, body }).catch((error: Error) => ({ status: 0, body: error.message, headers: new Headers(), ms: 0 }))
     answers++
     slowestMs = Math.max(slowestMs, answer.ms)
     const unavailable = answer.status === 503 && answer.body.code === 'unavailable' && Number(answer.headers.get('retry-after')) >= 1
@@ -42,7 +43,7 @@ t.test(`Postgres killed ${kills} times under load: quick answers, recovery, no a
     const started = await ask(token, 'POST', '/v1/challenges', { userId: 'me', purpose: 'verifyContact', methodId: mine.methodId })
     if (started?.status !== 201) return
     mine.challengeId = started.body.id
-    for (let looks = 0; mine.code === undefined && looks < 100 && !stopped;) {
+    for (let looks = 0; mine.code === undefined && looks < 100 && !stopping.signal.aborted;) {
       const inbox = await ask(token, 'GET', `/v1/sandbox/messages?challengeId=${mine.challengeId}`)
       if (inbox) looks++
       mine.code = inbox?.body.items[0]?.code
@@ -51,7 +52,7 @@ t.test(`Postgres killed ${kills} times under load: quick answers, recovery, no a
     const verified = await ask(token, 'POST', `/v1/challenges/${mine.challengeId}/verify`, { code: mine.code })
     if (verified?.status === 200) mine.approved = true
   }
-  const load = Array.from({ length: people }, async () => { while (!stopped) await story() })
+  const load = Array.from({ length: people }, async () => { while (!stopping.signal.aborted) await story() })
 
   const approvals = () => promised.filter(({ approved }) => approved).length
   for (let kill = 1; kill <= kills; kill++) {
@@ -65,7 +66,7 @@ t.test(`Postgres killed ${kills} times under load: quick answers, recovery, no a
   }
   const wanted = approvals() + storiesBetweenKills
   await eventually(() => approvals() >= wanted || wrong.length > 0)
-  stopped = true
+  stopping.abort()
   await Promise.all(load)
 
   t.comment(`${answers} answers, ${refusals} of them 503; the slowest after ${Math.round(slowestMs)} ms; ${promised.length} methods, ${approvals()} approvals`)

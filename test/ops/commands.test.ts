@@ -97,9 +97,9 @@ t.test('only two commands print a secret, on standard output alone', async (t) =
   t.match(urls.output, /^Secret: /m)
 
   const [one, two] = [await ops(t, ['key-ring', 'new']), await ops(t, ['key-ring', 'new', '--version', '2'])]
-  t.equal(parseKeyRing(one!.answer.trim()).newest, 1)
-  t.equal(parseKeyRing(`${one!.answer.trim()},${two!.answer.trim()}`).newest, 2)
-  t.match(one!.output, /^Secret: /m)
+  t.equal(parseKeyRing(one.answer.trim()).newest, 1)
+  t.equal(parseKeyRing(`${one.answer.trim()},${two.answer.trim()}`).newest, 2)
+  t.match(one.output, /^Secret: /m)
   t.equal((await ops(t, ['key-ring', 'new', '--version', '65536'])).code, 1)
 
   const passwords = [new URL(service!).password, new URL(worker!).password, new URL(database.ownerUrl).password, ...testKeyRingText.split(',')]

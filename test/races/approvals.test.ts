@@ -2,9 +2,9 @@ import t from 'tap'
 import { sql } from 'kysely'
 import { verify } from '../support/challenges.ts'
 import { openDb } from '../../src/platform/db/index.ts'
-import { atOnce, replicasOf, tally } from '../support/replicas.ts'
+import { atOnce, replicaOf, replicasOf, tally } from '../support/replicas.ts'
 import { seedChallenges, type SeededChallenge } from '../support/seed.ts'
-import { testService } from '../support/service.ts'
+import { clientOf, testService } from '../support/service.ts'
 
 const long = process.env.LATCHKEY_LONG === '1'
 const challengesMax = long ? 1_000 : 200
@@ -47,6 +47,15 @@ t.test(`${twins} parallel right codes on each of ${challengesMax} challenges ove
            (select count(*)::int from contact_methods where tenant_id = ${tenantId} and status = 'active' and is_default) as active,
            (select count(*)::int from audit_events where tenant_id = ${tenantId} and action = 'contactMethod.verified') as audited`.execute(db))
   t.strictSame(facts, { approved: challengesMax, attempts: 5, active: challengesMax, audited: challengesMax })
+})
+
+t.test('a replica that has not opened a connection yet lets 16 at once wait for theirs, and turns nobody away', async (t) => {
+  for (let round = 0; round < 3; round++) {
+    const fresh = clientOf(await replicaOf(t, service), app.token)
+    const challenges = await seedChallenges(service, tenant, 'payroll', twins)
+    const answers = await atOnce(twins, (index) => verify(fresh, challenges[index]!.challengeId, challenges[index]!.code, index % 2 === 0 ? {} : { 'idempotency-key': `key-${round}-${index}` }))
+    t.strictSame(tally(answers), { 200: twins })
+  }
 })
 
 t.test('the control: the same statement without its guard lets several win', async (t) => {

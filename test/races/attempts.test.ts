@@ -63,6 +63,6 @@ t.test('the control: the same count without its guard lets more through', async 
     return await update.returning('id').executeTakeFirst() !== undefined
   })
   const counts = await judged(await seedChallenges(service, tenant, 'payroll', 3), take(false))
-  t.ok(Math.max(...counts) > attemptsMax, `${counts} were judged`)
+  t.ok(Math.max(...counts) > attemptsMax, `${counts.join(', ')} were judged`)
   t.strictSame(await judged(await seedChallenges(service, tenant, 'payroll', 3), take(true)), [5, 5, 5], 'and with it, five')
 })

@@ -28,7 +28,7 @@ t.test('the composition pins its images, takes every secret from outside and giv
   t.match(text, /image: postgres:18\.\d+-bookworm\n/)
   const secrets = [...text.matchAll(/^ +(\w*(?:PASSWORD|KEY_RING|ISSUERS|URL)): (.+)$/gm)]
   t.ok(secrets.length >= 6)
-  for (const [, name, value] of secrets) t.match(value, /\$\{[A-Z_]+/, name)
+  for (const [, name, value] of secrets) t.match(value, /\$\{[A-Z_]+/, `${name}`)
   const [, service] = text.split(/^ {2}service:$/m)
   t.notMatch(service, /^ +DATABASE_URL/m)
   for (const line of ['read_only: true', 'cap_drop: [ALL]', 'stop_grace_period: 30s', 'condition: service_completed_successfully']) t.match(service, line)

@@ -28,8 +28,8 @@ t.test('SIGTERM under load: every request is answered well, what was accepted is
     sent.on('error', reject)
     sent.end(body && JSON.stringify(body))
   })
-  let ready = true
-  const watch = async () => { while (ready) ready = (await send('GET', '/health/ready').catch(() => ({ status: 0 }))).status === 200 }
+  const replica = { ready: true }
+  const watch = async () => { while (replica.ready) replica.ready = (await send('GET', '/health/ready').catch(() => ({ status: 0 }))).status === 200 }
 
   const failed: string[] = []
   let answered = 0
@@ -40,9 +40,9 @@ t.test('SIGTERM under load: every request is answered well, what was accepted is
     else failed.push(`${what}: ${status} ${text}`)
     return status === 200
   }
-  const reader = async () => { while (ready) await judge('read', send('GET', '/v1/users/me/contact-methods')) }
+  const reader = async () => { while (replica.ready) await judge('read', send('GET', '/v1/users/me/contact-methods')) }
   const writer = async () => {
-    for (let turn = 0; ready; turn++) {
+    for (let turn = 0; replica.ready; turn++) {
       if (await judge('write', send('PATCH', `/v1/users/me/contact-methods/${first.body.id}`, { label: `turn ${turn}` }))) label = `turn ${turn}`
     }
   }

@@ -37,7 +37,7 @@ export async function tellStory (service: ServiceProcess, ownerUrl: string): Pro
         ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
       })
       const text = await reply.text()
-      if (listens) told[name] = `${told[name] ?? ''}\n${path} ${reply.status} ${JSON.stringify([...reply.headers])} ${text}`
+      if (listens) told[name] = `${told[name] ?? ''}\n${reply.status} ${JSON.stringify([...reply.headers])} ${text}`
       return { status: reply.status, text, body: text.startsWith('{') ? JSON.parse(text) : undefined }
     }
   }

@@ -56,10 +56,10 @@ export async function startService (t: Test, { env, npm = false, umask, until }:
   const port = Number(env.PORT ?? await findPort())
   const issuerPort = env.DEV_ISSUER_PORT ?? String(await findPort())
   const [program, ...args] = npm ? ['npm', 'start'] : [process.execPath, 'src/main.ts']
-  const { child, ended, output } = launch(t, program!, args, { PORT: String(port), DEV_ISSUER_PORT: issuerPort, ...env }, umask)
+  const { child, ended, output } = launch(t, program, args, { PORT: String(port), DEV_ISSUER_PORT: issuerPort, ...env }, umask)
   const origin = `http://127.0.0.1:${port}`
   let over = false
-  void ended.then(() => { over = true })
+  ended.finally(() => { over = true })
   const says = () => (until ?? /Latchkey is ready|"msg":"ready/).test(output())
   await eventually(async () => over || (says() && (until !== undefined || await isReady(origin))), readyWithinMs)
   if (over) throw new Error(`The service did not become ready:\n${output()}`)

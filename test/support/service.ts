@@ -95,7 +95,7 @@ export async function testService (t: Test, options: Partial<ServiceOptions> = {
 export function clientOf ({ app }: Pick<Service, 'app'>, token: string): Client {
   const send = async (method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', url: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> => {
     const reply = await app.inject({ method, url, headers: { authorization: `Bearer ${token}`, ...headers }, ...(body !== undefined && { payload: body as object }) })
-    const type = String(reply.headers['content-type'] ?? '')
+    const type = reply.headers['content-type'] ?? ''
     return { status: reply.statusCode, body: type.includes('json') && reply.body !== '' ? JSON.parse(reply.body) as unknown : undefined, headers: reply.headers, text: reply.body }
   }
   return {

@@ -101,17 +101,21 @@ t.test('a code that is right for another challenge, user or method is a wrong co
   const tenantId = await same.tenantIdOf(tenant)
   const ann = await same.as({ tenant, subject: 'ann' })
   const bob = await same.as({ tenant, subject: 'bob' })
+  const app = await same.as({ tenant, subject: 'payroll', kind: 'app', scopes: ['challenges:write'] })
   const challenges = [
     await started(ann, await pendingMethod(ann, { value: '+14155550101' })),
     await started(ann, await pendingMethod(ann, { kind: 'alternatePhone', value: '+14155550102' })),
     await started(bob, await pendingMethod(bob, { value: '+14155550103' })),
   ]
+  await moveClock(ann, 31)
+  challenges.push(await started(app, challenges[0]!.methodId, { userId: 'ann' }))
   const macs = (await same.owner.inTenant(tenantId, async ({ db }) => db.selectFrom('challenges').select(['id', 'code_mac', 'user_id', 'method_id', 'purpose']).execute()))
-  t.equal(new Set(macs.map((row) => row.code_mac.toString('hex'))).size, 3, 'the same digits look different in each')
+  t.equal(new Set(macs.map((row) => row.code_mac.toString('hex'))).size, 4, 'the same digits look different in each')
 
-  const [first, second, third] = challenges.map(({ id }) => macs.find((row) => row.id === id)!)
+  const [first, second, third, fourth] = challenges.map(({ id }) => macs.find((row) => row.id === id)!)
   const set = (values: object) => same.owner.inTenant(tenantId, ({ db }) => db.updateTable('challenges').set(values).where('tenant_id', '=', tenantId).where('id', '=', first!.id).execute())
-  for (const values of [{ code_mac: second!.code_mac }, { code_mac: third!.code_mac }, { code_mac: first!.code_mac, purpose: 'signIn' }, { purpose: first!.purpose, method_id: second!.method_id }]) {
+  await set({ attempts_max: 10 })
+  for (const values of [{ code_mac: second!.code_mac }, { code_mac: third!.code_mac }, { code_mac: fourth!.code_mac }, { code_mac: first!.code_mac, purpose: 'signIn' }, { purpose: first!.purpose, method_id: second!.method_id }]) {
     await set(values)
     t.match((await verify(ann, first!.id, '777777')).body, { code: 'wrong_code' }, Object.keys(values).join())
   }
@@ -160,6 +164,7 @@ t.test('a reset of the user kills every code, whatever state it was in', async (
   const tenantId = await service.tenantIdOf(tenant)
   await service.owner.inTenant(tenantId, ({ db }) => db.updateTable('users').set({ mfa_epoch: sql`mfa_epoch + 1` }).where('tenant_id', '=', tenantId).where('user_id', '=', 'ann').execute())
   t.match((await verify(client, challenge.id, code)).body, { status: 409, code: 'challenge_canceled' })
+  t.match((await read(client, challenge.id)).body, { attemptsRemaining: 5 }, 'it is not even judged')
   t.match((await client.get(`/v1/users/me/contact-methods/${methodId}`)).body, { status: 'pending' })
 })
 

@@ -141,6 +141,11 @@ t.test('a wrong code is counted each time, whatever the key, and keeps none', as
   t.match((await verify(client, challenge.id, ` ${code}`, keyed('a'))).body, { code: 'malformed_code', attemptsRemaining: 1 })
   t.equal((await asOwner(sql`select 1 from idempotency_keys where tenant_id = ${tenantId}`)).rows.length, 0)
   t.equal((await verify(client, challenge.id, code, keyed('a'))).status, 200, 'the key is still free for the right one')
+
+  const second = await started(client, await pendingMethod(client, { ...phone, kind: 'alternatePhone', value: '+14155550102' }))
+  const wrong = otherCode(await codeOf(client, second.id))
+  for (const remaining of [4, 3, 2, 1, 0]) t.match((await verify(client, second.id, wrong, keyed('b'))).body, { code: 'wrong_code', attemptsRemaining: remaining })
+  t.match((await verify(client, second.id, wrong, keyed('b'))).body, { status: 409, code: 'challenge_exhausted' }, 'the last one ends it and is not kept either')
 })
 
 t.test('a key has 1 to 255 characters', async (t) => {
