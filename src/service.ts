@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { sql } from 'kysely'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
@@ -6,7 +7,8 @@ import { sealAll, sealTenant, writeCountedRefusals } from './features/audit/seal
 import { failChallenge, isWaiting } from './features/challenges/challenges.ts'
 import { createDispatcher } from './features/delivery/dispatch.ts'
 import { sandboxProvider } from './features/sandbox/provider.ts'
-import { databaseClock } from './platform/db/clock.ts'
+import { databaseClock, type DatabaseClock } from './platform/db/clock.ts'
+import { isDatabaseUnavailable } from './platform/db/errors.ts'
 import { openDb } from './platform/db/index.ts'
 import { openWorkerDb, type WorkerDb } from './platform/db/worker.ts'
 import type { Deps, Job, Random } from './platform/deps.ts'
@@ -46,6 +48,7 @@ export interface Service {
 const deliverEveryMs = 1_000
 const sealEveryMs = 500
 const sweepEveryMs = 15_000
+const startPatienceMs = 5_000
 
 /** Puts the parts together: doors to the database, workers, the HTTP side. Does not listen. */
 export async function createService (options: ServiceOptions): Promise<Service> {
@@ -57,7 +60,7 @@ export async function createService (options: ServiceOptions): Promise<Service> 
   const keys = keysOf(keyRing)
   const random = options.random ?? systemRandom
   const clock = databaseClock(db)
-  await clock.measure()
+  await firstMeasure(clock)
 
   const sandbox = sandboxProvider(workers, keys)
   const dispatcher = createDispatcher({
@@ -95,12 +98,24 @@ export async function createService (options: ServiceOptions): Promise<Service> 
       readiness.draining = true
       await app.close()
       await Promise.all(Object.values(loops).map((loop) => loop.stop()))
-      await dispatcher.idle()
+      await dispatcher.close()
       tokens.close()
       clock.close()
       readiness.closed = true // a server that stops at the same moment may be faster than our goodbye
       await Promise.all([db.close(), workers.close()])
     },
+  }
+}
+
+/** Nobody waits for the service yet: where the first connection takes long, it is tried again. */
+async function firstMeasure (clock: DatabaseClock): Promise<void> {
+  for (const until = performance.now() + startPatienceMs; ;) {
+    try {
+      return await clock.measure()
+    } catch (error) {
+      if (!isDatabaseUnavailable(error) || performance.now() > until) throw error
+      await pause(200)
+    }
   }
 }
 

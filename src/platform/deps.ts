@@ -52,8 +52,6 @@ export interface Person {
   status: UserStatus
   privileged: boolean
   mfaEpoch: number
-  /** When a method of theirs that counts for MFA first became active. */
-  firstRegisteredAt: Date | null
   /** Strength of their strongest active method; see `authority/strength.ts`. */
   strongest: number
 }
@@ -76,7 +74,7 @@ export type Precondition = (version: number | null) => void
 /** What authority decides, for the features that are handed it instead of importing it. Each throws its refusal. */
 export interface Authority {
   judgeTarget: (actor: Actor, action: Action, target: Target) => void
-  requireStepUp: (actor: Actor, action: Action) => void
+  requireStepUp: (actor: Actor, action: Action) => unknown
   /** Whether the caller sees full values of this user: their own, by permission (`reveal`), or not. */
   valuesShown: (actor: Actor, userId: string, reveal: boolean) => 'own' | 'revealed' | 'masked'
   refused: (action: Action, userId: string | null, rule: AuthorityRule) => Error

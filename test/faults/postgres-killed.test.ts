@@ -6,7 +6,7 @@ const kills = process.env.LATCHKEY_LONG ? 10 : 3
 const people = 6
 const answerWithinMs = 2_000
 /** Between two kills each person gets at least this far on average. */
-const storiesBetweenKills = 12
+const storiesBetweenKills = 20
 
 /** What the service said yes to: it must be true for ever. */
 interface Promised { token: string, methodId: string, challengeId?: string, code?: string, approved?: boolean }
@@ -55,19 +55,24 @@ t.test(`Postgres killed ${kills} times under load: quick answers, recovery, no a
   const load = Array.from({ length: people }, async () => { while (!stopping.signal.aborted) await story() })
 
   const approvals = () => promised.filter(({ approved }) => approved).length
-  for (let kill = 1; kill <= kills; kill++) {
+  const go = async () => {
     const wanted = approvals() + storiesBetweenKills
     await eventually(() => approvals() >= wanted || wrong.length > 0)
-    const postmaster = postmasterOf(directory)
-    process.kill(postmaster, 'SIGKILL')
-    const killedAt = performance.now()
-    await eventually(async () => !isPostmaster(postmaster) && await isReady(service.origin))
-    t.comment(`ready again ${Math.round(performance.now() - killedAt)} ms after kill ${kill}`)
   }
-  const wanted = approvals() + storiesBetweenKills
-  await eventually(() => approvals() >= wanted || wrong.length > 0)
-  stopping.abort()
-  await Promise.all(load)
+  try {
+    for (let kill = 1; kill <= kills; kill++) {
+      await go()
+      const postmaster = postmasterOf(directory)
+      process.kill(postmaster, 'SIGKILL')
+      const killedAt = performance.now()
+      await eventually(async () => !isPostmaster(postmaster) && await isReady(service.origin))
+      t.comment(`ready again ${Math.round(performance.now() - killedAt)} ms after kill ${kill}`)
+    }
+    await go()
+  } finally {
+    stopping.abort()
+    await Promise.all(load)
+  }
 
   t.comment(`${answers} answers, ${refusals} of them 503; the slowest after ${Math.round(slowestMs)} ms; ${promised.length} methods, ${approvals()} approvals`)
   t.same(wrong, [])

@@ -81,10 +81,10 @@ t.test('production refuses to start', async (t) => {
     await database.sql(`alter role ${role} nobypassrls`)
   })
 
-  await t.test('where synchronous_commit is off for the role or for the database', async (t) => {
+  await t.test('where synchronous_commit is off for the role, the workers\' role or the database', async (t) => {
     for (const place of [`role ${loginRoleOf(database.name, 'service')}`, `role ${loginRoleOf(database.name, 'worker')}`, `database ${database.name}`]) {
       await database.sql(`alter ${place} set synchronous_commit = off`)
-      await refuses(t, right, 'synchronous_commit is off')
+      await refuses(t, right, 'synchronous_commit is off: an acknowledged change could be lost')
       await database.sql(`alter ${place} reset synchronous_commit`)
     }
   })

@@ -53,13 +53,35 @@ const countedSeconds = 60
 export async function recordRefusal (deps: Deps, actor: AuditActor, tenantId: string, entry: AuditEntry): Promise<void> {
   const fingerprint = deps.keys.mac('audit', tenantId, ['refusal', actor.kind, actor.subject, entry.action, entry.userId ?? '', JSON.stringify(entry.details ?? {})], deps.keys.oldest)
   const event = JSON.stringify({ actor: { kind: actor.kind, subject: actor.subject }, entry })
-  await deps.db.inTenant(tenantId, async (tx) => {
+  await gathered(`${tenantId} ${fingerprint.toString('base64')}`, (times) => deps.db.inTenant(tenantId, async (tx) => {
     const refused = (count: number) => record(deps, tx, actor, { ...entry, outcome: 'refused', details: { ...entry.details, ...(count > 1 && { count }) } })
     for (;;) {
-      if (await startCounting(tx, fingerprint, event)) return refused(1)
-      const held = await countRefusal(tx, fingerprint, countedSeconds)
+      if (await startCounting(tx, fingerprint, event, times - 1)) return refused(1)
+      const held = await countRefusal(tx, fingerprint, countedSeconds, times)
       if (!held) continue // the sweep has just written and removed it
-      return held.due ? refused(held.uncounted + 1) : undefined
+      return held.due ? refused(held.uncounted + times) : undefined
     }
-  })
+  }))
+}
+
+const writing = new Map<string, Promise<void>>()
+const waiting = new Map<string, { times: number, written: Promise<void> }>()
+
+/**
+ * Counts what comes while the same refusal is being written, and writes it together: one row is counted by one at a
+ * time, and whoever repeats a refusal at speed would hold every connection with waiting for it.
+ */
+function gathered (name: string, write: (times: number) => Promise<void>): Promise<void> {
+  const together = waiting.get(name)
+  if (together) { together.times++; return together.written }
+  const before = writing.get(name)
+  const batch = { times: 1, written: Promise.resolve() }
+  if (before) waiting.set(name, batch)
+  batch.written = (before ?? batch.written).catch(() => undefined).then(() => {
+    waiting.delete(name)
+    writing.set(name, batch.written)
+    return write(batch.times)
+  }).finally(() => { if (writing.get(name) === batch.written) writing.delete(name) })
+  if (!before) writing.set(name, batch.written)
+  return batch.written
 }

@@ -90,22 +90,22 @@ export async function countUnsealed ({ db, tenantId }: TenantTx): Promise<number
   return Number(row.count)
 }
 
-/** True for the first refusal of its kind. */
-export async function startCounting ({ db, tenantId }: TenantTx, fingerprint: Buffer, event: string): Promise<boolean> {
+/** True for the first refusal of its kind; `more` came with it. */
+export async function startCounting ({ db, tenantId }: TenantTx, fingerprint: Buffer, event: string, more: number): Promise<boolean> {
   const { rows } = await sql`
-    insert into audit_refusals (tenant_id, fingerprint, last_written_at, event) values (${tenantId}, ${fingerprint}, now(), ${event})
+    insert into audit_refusals (tenant_id, fingerprint, last_written_at, event, uncounted) values (${tenantId}, ${fingerprint}, now(), ${event}, ${more})
     on conflict (tenant_id, fingerprint) do nothing returning 1`.execute(db)
   return rows.length === 1
 }
 
-/** Counts one more, or says that a row is due with as many as were held back; undefined if it is not counted any more. */
-export async function countRefusal ({ db, tenantId }: TenantTx, fingerprint: Buffer, seconds: number): Promise<{ due: boolean, uncounted: number } | undefined> {
+/** Counts so many more, or says that a row is due with as many as were held back; undefined if it is not counted any more. */
+export async function countRefusal ({ db, tenantId }: TenantTx, fingerprint: Buffer, seconds: number, times: number): Promise<{ due: boolean, uncounted: number } | undefined> {
   const { rows: [known] } = await sql<{ due: boolean, uncounted: number }>`
     select last_written_at <= now() - make_interval(secs => ${seconds}) as due, uncounted
       from audit_refusals where tenant_id = ${tenantId} and fingerprint = ${fingerprint} for update`.execute(db)
   if (!known) return undefined
   await sql`
-    update audit_refusals set uncounted = ${known.due ? 0 : known.uncounted + 1}, last_written_at = case when ${known.due} then now() else last_written_at end
+    update audit_refusals set uncounted = ${known.due ? 0 : known.uncounted + times}, last_written_at = case when ${known.due} then now() else last_written_at end
      where tenant_id = ${tenantId} and fingerprint = ${fingerprint}`.execute(db)
   return known
 }

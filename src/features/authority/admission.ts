@@ -56,5 +56,5 @@ export function refuseUnlessWelcome ({ authTime, issuedAt }: Principal, { status
 }
 
 const personOf = (row: PersonRow): Person => ({
-  status: row.status!, privileged: row.privileged!, mfaEpoch: row.mfa_epoch!, firstRegisteredAt: row.first_registered_at, strongest: row.strongest,
+  status: row.status!, privileged: row.privileged!, mfaEpoch: row.mfa_epoch!, strongest: row.strongest,
 })

@@ -6,7 +6,6 @@ export interface PersonRow {
   privileged: boolean | null
   sessions_valid_from: Date | null
   mfa_epoch: number | null
-  first_registered_at: Date | null
   strongest: number
   server_now: Date
 }

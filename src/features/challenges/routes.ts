@@ -44,7 +44,7 @@ export const challengeRoutes = (deps: Deps): FastifyPluginAsyncTypebox => async 
       description: 'Judges the code, for who started the challenge; its id comes from starting it, the code from the message. Five wrong codes end the challenge. Spaces, signs or other digits than 0 to 9 are no code, and count as a wrong one.',
       ...needs('challenges.use'), params: ChallengeParams, headers: IdempotencyHeader, body: ref(Verification),
       response: answersToBody({ 200: answer(Approval, 'The code was right.', ReplayedHeader) },
-        'malformed_code', 'not_found', 'challenge_approved', 'challenge_exhausted', 'challenge_canceled', 'challenge_failed', 'duplicate_method',
+        'malformed_code', 'insufficient_user_authentication', 'proof_required', 'not_found', 'challenge_approved', 'challenge_exhausted', 'challenge_canceled', 'challenge_failed', 'duplicate_method',
         'idempotency_in_progress', 'challenge_expired', 'wrong_code', 'channel_not_available', 'idempotency_key_reused'),
     },
   }, async (request, reply) => {

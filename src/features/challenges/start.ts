@@ -1,11 +1,11 @@
+import { isIP } from 'node:net'
 import type { TenantTx } from '../../platform/db/index.ts'
 import type { Actor, Deps } from '../../platform/deps.ts'
 import { notFound, Refusal } from '../../platform/refusal.ts'
 import { messageChannels, type Channel, type MessageChannel } from '../../vocabulary.ts'
 import { record } from '../audit/audit.ts'
 import { judgeCaller } from '../authority/may.ts'
-import { requireStepUp } from '../authority/step-up.ts'
-import { findDefaultMethod, knownMethod, waitsUnvouched } from '../contact-methods/contact-methods.ts'
+import { findDefaultMethod, judgeVerifier, knownMethod } from '../contact-methods/contact-methods.ts'
 import { waitingValue } from '../contact-methods/activate.ts'
 import { channelsOf, displayOf } from '../contact-methods/value.ts'
 import { enqueue } from '../delivery/delivery.ts'
@@ -28,7 +28,8 @@ export async function startChallenge (deps: Deps, tx: TenantTx, actor: Actor, in
   const userId = input.userId === 'me' && actor.kind === 'person' ? actor.subject : input.userId
   judgeCaller(actor, 'challenges.start', userId)
   if (input.purpose !== 'verifyContact') throw new Refusal('channel_not_available', 'Challenges of this purpose are not available yet.')
-  if (input.context !== undefined) throw new Refusal('validation_failed', 'The body does not fit the schema.', { errors: [{ pointer: '/context', code: 'not_allowed', message: 'is only for a transaction' }] })
+  if (input.context !== undefined) throw unfit('/context', 'not_allowed', 'is only for a transaction')
+  if (input.clientAddress !== undefined && isIP(input.clientAddress) === 0) throw unfit('/clientAddress', 'address', 'is not an IP address')
 
   const user = await lockedUser(tx, userId)
   if (user.status !== 'active') throw notFound()
@@ -37,8 +38,7 @@ export async function startChallenge (deps: Deps, tx: TenantTx, actor: Actor, in
   const waiting = waitingValue(deps.keys, method, tx.now)
   if (!waiting) throw new Refusal('method_not_usable', 'There is no value of this method that waits to be verified.')
   const policy = await policyInForce(tx)
-  // Else an app alone could make any number a user's second factor: what it brought, the person verifies.
-  if (actor.kind === 'app' && waitsUnvouched(method)) requireStepUp(actor, 'challenges.start', { userId, firstRegistration: policy.registration.firstRegistration })
+  if (actor.kind === 'app') judgeVerifier(actor, user, policy, method)
   const channel = channelFor(channelsOf(method.kind, waiting.lineType), input.channel)
 
   const id = deps.random.uuid()
@@ -70,6 +70,9 @@ export async function startChallenge (deps: Deps, tx: TenantTx, actor: Actor, in
   await record(deps, tx, actor, { action: 'challenge.started', userId, details: { challengeId: id, methodId: method.id, purpose: input.purpose, channel } })
   return toChallenge({ ...challenge, overdue: false, delivery: 'queued' })
 }
+
+const unfit = (pointer: string, code: string, message: string) =>
+  new Refusal('validation_failed', 'The body does not fit the schema.', { errors: [{ pointer, code, message }] })
 
 /** Without a method the default one is meant. */
 async function defaultMethod (tx: TenantTx, userId: string) {

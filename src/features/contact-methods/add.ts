@@ -6,7 +6,7 @@ import { valuesShown } from '../authority/authority.ts'
 import { mayOnOthers, refused } from '../authority/may.ts'
 import { activate } from './activate.ts'
 import { addedByOf, byOf, startChange, toContactMethod, type Change } from './contact-methods.ts'
-import { hasValue, insertUnlessPresent } from './queries.ts'
+import { countOfKind, hasValue, insertUnlessPresent } from './queries.ts'
 import type { ContactMethod, NewContactMethod } from './schema.ts'
 import { countsForMfa, destinationOf, isEmail, readValue, sealValue } from './value.ts'
 
@@ -20,21 +20,25 @@ export async function addContactMethod (deps: Deps, tx: TenantTx, actor: Actor, 
   if (input.preVerified) requireMayVouch(actor, input, change)
   if (!policy.kinds.includes(input.kind)) throw new Refusal('channel_not_available', 'The policy does not allow this kind.', { rule: 'policy.kinds' })
   if (input.extension !== undefined && input.extension !== null && input.kind !== 'officePhone') throw fieldFault('/extension', 'is only for an officePhone')
-  if (input.country !== undefined && isEmail(input.kind)) throw fieldFault('/country', 'is only for a phone')
+  if (typeof input.country === 'string' && isEmail(input.kind)) throw fieldFault('/country', 'is only for a phone')
   if (input.isDefault && !countsForMfa(input.kind, policy)) throw new Refusal('method_not_usable', 'This kind does not count for sign-in, so it cannot be the default.')
+  const placesMax = isEmail(input.kind) ? policy.alternateEmails : 1
+  const limitReached = () => new Refusal('method_limit_reached', placesMax === 1 ? 'The user already has a method of this kind.' : `The user already has ${placesMax} methods of this kind.`)
+  // "The user already has it" would confirm a guessed value, without a trace, to someone who may not see it. Where a place
+  // is free each wrong guess is a method that was added, with its audit row.
+  if (!self && !mayOnOthers(actor, 'contactMethods.reveal') && await countOfKind(tx, userId, input.kind) >= placesMax) throw limitReached()
   const value = readValue(input.kind, input, surroundings)
 
   const destinations = deps.keys.blindIndexes(tx.tenantId, 'destination', destinationOf(input.kind, value))
   if (await hasValue(tx, userId, destinations, null)) throw new Refusal('duplicate_method', 'The user already has this number or address.')
   const id = deps.random.uuid()
-  const placesMax = isEmail(input.kind) ? policy.alternateEmails : 1
   const row = await insertUnlessPresent(tx, {
     tenant_id: tx.tenantId, id, user_id: userId, kind: input.kind, label: input.label ?? null, status: 'pending',
     ...sealValue(deps.keys, tx.tenantId, userId, id, input.kind, value),
-    wants_default: input.isDefault ?? false, added_by: addedByOf(actor, self), added_by_id: byOf(actor),
+    wants_default: input.isDefault ?? false, added_by: addedByOf(actor, self), added_by_id: byOf(actor), password_only: change.passwordOnly,
     pending_expires_at: pendingUntil(tx.now), created_at: tx.now, updated_at: tx.now,
   }, placesMax)
-  if (!row) throw new Refusal('method_limit_reached', placesMax === 1 ? 'The user already has a method of this kind.' : `The user already has ${placesMax} methods of this kind.`)
+  if (!row) throw limitReached()
 
   const added = input.preVerified ? await activate(tx, change, row, { pre_verified: true }) : row
   await record(deps, tx, actor, {

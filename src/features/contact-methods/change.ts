@@ -25,7 +25,7 @@ export async function changeContactMethod (deps: Deps, tx: TenantTx, actor: Acto
   precondition(row.version)
   if (input.kind !== undefined && input.kind !== row.kind) throw new Refusal('kind_immutable', 'The kind cannot change. Add another method and remove this one.')
   if (input.extension !== undefined && input.extension !== null && row.kind !== 'officePhone') throw fieldFault('/extension', 'is only for an officePhone')
-  if (input.country !== undefined && (input.value === undefined || isEmail(row.kind))) throw fieldFault('/country', 'is only for the value of a phone')
+  if (typeof input.country === 'string' && (input.value === undefined || isEmail(row.kind))) throw fieldFault('/country', 'is only for the value of a phone')
 
   const fields: string[] = []
   const set: Updateable<ContactMethods> = {}
@@ -34,7 +34,7 @@ export async function changeContactMethod (deps: Deps, tx: TenantTx, actor: Acto
   if (value) {
     const destinations = deps.keys.blindIndexes(tx.tenantId, 'destination', destinationOf(row.kind, value))
     if (await hasValue(tx, userId, destinations, row.id)) throw new Refusal('duplicate_method', 'The user already has this number or address.')
-    Object.assign(set, columnsOf(deps, tx, actor, row, value))
+    Object.assign(set, columnsOf(deps, tx, row, value), { pending_by: byOf(actor), password_only: change.passwordOnly })
     fields.push(row.status === 'pending' ? 'value' : 'pendingChange')
   } else if (withdraws(row, input)) {
     Object.assign(set, withdrawn)
@@ -72,13 +72,13 @@ const openPresent = ({ keys }: Deps, row: MethodRow) => ({
 const withdraws = (row: MethodRow, input: ContactMethodChange) =>
   row.pending_value !== null && (input.pendingChange === null || input.value !== undefined || input.extension !== undefined)
 
-function columnsOf ({ keys }: Deps, tx: TenantTx, actor: Actor, row: MethodRow, value: Value): Updateable<ContactMethods> {
+function columnsOf ({ keys }: Deps, tx: TenantTx, row: MethodRow, value: Value): Updateable<ContactMethods> {
   const sealed = sealValue(keys, tx.tenantId, row.user_id, row.id, row.kind, value)
   if (row.status === 'pending') return { ...sealed, pending_expires_at: pendingUntil(tx.now) }
   return {
     pending_value: sealed.value, pending_value_index: sealed.value_index, pending_destination_index: sealed.destination_index,
     pending_extension: sealed.extension, pending_country: sealed.country, pending_line_type: sealed.line_type,
-    pending_by: byOf(actor), pending_expires_at: pendingUntil(tx.now),
+    pending_expires_at: pendingUntil(tx.now),
   }
 }
 

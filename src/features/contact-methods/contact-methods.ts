@@ -3,7 +3,7 @@ import type { Actor, Deps } from '../../platform/deps.ts'
 import type { Keys } from '../../platform/keys.ts'
 import { notFound } from '../../platform/refusal.ts'
 import { isSelf, judgeTarget } from '../authority/may.ts'
-import { requireStepUp } from '../authority/step-up.ts'
+import { requireStepUp, type Registering } from '../authority/step-up.ts'
 import { organizationDefaults } from '../organization/organization.ts'
 import { policyInForce } from '../policy/policy.ts'
 import type { PolicyDocument } from '../policy/schema.ts'
@@ -19,6 +19,8 @@ export interface Change {
   user: UserRow
   policy: PolicyDocument
   self: boolean
+  /** The first registration, with nothing but a password. */
+  passwordOnly: boolean
   /** For `readValue`. */
   surroundings: { policy: PolicyDocument, defaultCountry: string | null, signInEmail: string | null, privileged: boolean }
 }
@@ -30,11 +32,11 @@ export async function startChange (deps: Deps, tx: TenantTx, actor: Actor, userI
   const policy = await policyInForce(tx)
   const self = isSelf(actor, userId)
   // What an app adds stays pending until the person verifies it, so it needs no proof; what it changes does.
-  const registering = self || (actor.kind === 'app' && !adds) ? { userId, firstRegistration: policy.registration.firstRegistration } : undefined
-  requireStepUp(actor, 'contactMethods.write', registering)
+  const registering = self || (actor.kind === 'app' && !adds) ? registeringOf(user, policy) : undefined
+  const passwordOnly = requireStepUp(actor, 'contactMethods.write', registering) === 'password'
   await endOverdue(tx, userId)
   const { defaultCountry } = await organizationDefaults(tx)
-  return { user, policy, self, surroundings: { policy, defaultCountry, signInEmail: signInEmailOf(deps.keys, user), privileged: user.privileged } }
+  return { user, policy, self, passwordOnly, surroundings: { policy, defaultCountry, signInEmail: signInEmailOf(deps.keys, user), privileged: user.privileged } }
 }
 
 /** The method of this user, or 404. */
@@ -54,9 +56,20 @@ export async function findMethodToVerify (tx: TenantTx, userId: string, methodId
   return selectMethod(tx, userId, methodId)
 }
 
-/** Whether the value that waits was brought by an app or an import, and not by a person. */
-export const waitsUnvouched = (row: MethodRow): boolean =>
-  row.status === 'pending' ? row.added_by === 'app' || row.added_by === 'import' : row.pending_by?.startsWith('app:') ?? false
+export const registeringOf = (user: UserRow, policy: PolicyDocument): Registering =>
+  ({ userId: user.user_id, firstRegistration: policy.registration.firstRegistration, everRegistered: user.first_registered_at !== null })
+
+/**
+ * Judges who may have the value that waits made active. What an app, an import or an administrator brought is verified
+ * by the person, or by an app with their proof: else two of them together could make any number a user's second
+ * factor. And what was brought with a password alone, before the first registration, needs the second factor once
+ * there is one: else a thief of the password could plant a number and wait.
+ */
+export function judgeVerifier (actor: Actor, user: UserRow, policy: PolicyDocument, row: MethodRow): void {
+  const broughtByThemself = (row.pending_by ?? row.added_by_id) === `person:${row.user_id}`
+  const planted = row.password_only && user.first_registered_at !== null
+  if (planted || (actor.kind === 'app' && !broughtByThemself)) requireStepUp(actor, 'contactMethods.write', registeringOf(user, policy))
+}
 
 export const addedByOf = (actor: Actor, self: boolean) => self ? 'self' as const : actor.kind === 'app' ? 'app' as const : 'administrator' as const
 

@@ -26,7 +26,7 @@ export async function makeDefault (tx: TenantTx, policy: PolicyDocument, row: Me
   if (channel !== undefined && !channels.some((one) => one === channel)) throw new Refusal('channel_not_available', 'The method has no such channel.')
   const chosen = channel ?? channels[0]!
   if (row.is_default && row.default_channel === chosen) return row
-  await clearDefault(tx, row.user_id)
+  if (!row.is_default) await clearDefault(tx, row.user_id)
   return updateMethod(tx, row.id, { is_default: true, default_channel: chosen })
 }
 

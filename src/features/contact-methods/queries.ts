@@ -46,6 +46,13 @@ export async function insertUnlessPresent ({ db }: TenantTx, row: Omit<Insertabl
     .onConflict((conflict) => conflict.doNothing()).returningAll().executeTakeFirst() as MethodRow | undefined
 }
 
+/** How many places of a kind are taken, once what is overdue has ended. */
+export async function countOfKind ({ db, tenantId }: TenantTx, userId: string, kind: MethodKind): Promise<number> {
+  const { count } = await db.selectFrom('contact_methods').select((expression) => expression.fn.countAll<string>().as('count'))
+    .where('tenant_id', '=', tenantId).where('user_id', '=', userId).where('kind', '=', kind).where('status', 'in', ['pending', 'active']).executeTakeFirstOrThrow()
+  return Number(count)
+}
+
 /** Whether another method of the user has the value, or waits to have it. */
 export async function hasValue ({ db, tenantId }: TenantTx, userId: string, destinations: Buffer[], exceptId: string | null): Promise<boolean> {
   let query = db.selectFrom('contact_methods').select('id').where('tenant_id', '=', tenantId).where('user_id', '=', userId)
@@ -69,7 +76,7 @@ export async function clearDefault ({ db, tenantId, now }: TenantTx, userId: str
 /** The columns of a change that waits, emptied. */
 export const withdrawn = {
   pending_value: null, pending_value_index: null, pending_destination_index: null, pending_extension: null, pending_country: null,
-  pending_line_type: null, pending_by: null, pending_expires_at: null,
+  pending_line_type: null, pending_by: null, pending_expires_at: null, password_only: false,
 } satisfies Updateable<ContactMethods>
 
 /** The row as it is at this time: a change that nobody verified in time is over, written down or not. */

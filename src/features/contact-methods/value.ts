@@ -17,7 +17,7 @@ export interface Value {
 
 export const isEmail = (kind: MethodKind) => kind === 'alternateEmail'
 
-interface Typed { value: string, extension?: string | null | undefined, country?: string | undefined }
+interface Typed { value: string, extension?: string | null | undefined, country?: string | null | undefined }
 interface Surroundings { policy: PolicyDocument, defaultCountry: string | null, signInEmail: string | null, privileged: boolean }
 
 /** Reads what someone typed as a value of this kind, or refuses it by name. */
@@ -27,7 +27,7 @@ export function readValue (kind: MethodKind, typed: Typed, around: Surroundings)
 
 function readNumber (kind: MethodKind, { value, extension, country }: Typed, { policy, defaultCountry, privileged }: Surroundings): Value {
   if (policy.phone === 'off' || (policy.phone === 'notForPrivileged' && privileged)) throw new Refusal('channel_not_available', 'The policy does not allow phones here.', { rule: 'policy.phone' })
-  const parsed = parsePhone(value, { ...(country !== undefined && { country }), defaultCountry, extension: extension ?? null })
+  const parsed = parsePhone(value, { ...(typeof country === 'string' && { country }), defaultCountry, extension: extension ?? null })
   if ('fault' in parsed) throw at('/value', parsed.fault, parsed.detail)
   const { phone } = parsed
   if (phone.extension !== null && kind !== 'officePhone') throw at('/value', 'invalid_phone_number', 'Only an office phone has an extension.')

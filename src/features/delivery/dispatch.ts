@@ -8,6 +8,8 @@ import type { Keys } from '../../platform/keys.ts'
 import { openMessage, type Outcome, type Provider } from './delivery.ts'
 
 const underWayMax = 50
+/** So that a carrier that hangs for one tenant leaves room for the messages of the others. */
+const underWayPerTenant = 20
 const leaseSeconds = 15
 
 type ClaimedRow = { tenant_id: string, id: string, user_id: string, challenge_id: string | null, channel: string, kind: string, recipient: Buffer, content: Buffer, too_late: boolean }
@@ -31,6 +33,8 @@ export interface Dispatcher {
   catchUp: (tenantId: string) => Promise<void>
   /** Answers when nothing is under way any more. */
   idle: () => Promise<void>
+  /** Claims nothing more by itself, and ends what is under way. */
+  close: () => Promise<void>
 }
 
 /**
@@ -39,18 +43,36 @@ export interface Dispatcher {
  */
 export function createDispatcher (dispatch: Dispatch): Dispatcher {
   const underWay = new Set<Promise<void>>()
+  const busy = new Map<string, number>() // sends under way of each tenant
+  let left = false // whether more waited than the last claim had room for
+  let closed = false
 
   async function sweep (): Promise<number> {
     await endLostClaims(dispatch.db)
-    const claimed = await claim(dispatch.db, underWayMax - underWay.size)
+    return fill()
+  }
+
+  async function fill (): Promise<number> {
+    const full = [...busy].filter(([, count]) => count >= underWayPerTenant).map(([tenantId]) => tenantId)
+    const room = underWayMax - [...busy.values()].reduce((sum, count) => sum + count, 0)
+    const claimed = await claim(dispatch.db, room, full)
+    left = full.length > 0 || claimed.length >= Math.min(room, underWayPerTenant)
     for (const row of claimed) {
-      const sending = deliver(dispatch, row)
-        // The database is away: the lease runs out and the row ends `unknown`.
-        .catch((error: unknown) => { dispatch.log.error({ messageId: row.id, error: (error as Error).name }, 'the outcome of a send could not be written') })
-        .finally(() => underWay.delete(sending))
+      busy.set(row.tenant_id, (busy.get(row.tenant_id) ?? 0) + 1)
+      const sending = send(row).finally(() => underWay.delete(sending))
       underWay.add(sending)
     }
     return claimed.length
+  }
+
+  async function send (row: ClaimedRow): Promise<void> {
+    await deliver(dispatch, row)
+      // The database is away: the lease runs out and the row ends `unknown`.
+      .catch((error: unknown) => { dispatch.log.error({ messageId: row.id, error: (error as Error).name }, 'the outcome of a send could not be written') })
+    const others = busy.get(row.tenant_id)! - 1
+    if (others > 0) busy.set(row.tenant_id, others)
+    else busy.delete(row.tenant_id)
+    if (left && !closed) await fill().catch(() => undefined) // the next sweep tries again, and says why
   }
 
   const idle = async () => { while (underWay.size > 0) await Promise.all(underWay) }
@@ -58,6 +80,7 @@ export function createDispatcher (dispatch: Dispatch): Dispatcher {
   return {
     sweep,
     idle,
+    close () { closed = true; return idle() },
     async catchUp (tenantId) {
       const waits = async () => (await dispatch.db.acrossTenants((db) => sql`select 1 from messages where tenant_id = ${tenantId} and state = 'queued' limit 1`.execute(db))).rows.length > 0
       for (let round = 0; round < 20 && await waits(); round++) {
@@ -68,11 +91,23 @@ export function createDispatcher (dispatch: Dispatch): Dispatcher {
   }
 }
 
-async function claim (db: WorkerDb, room: number): Promise<ClaimedRow[]> {
+/**
+ * The tenants take turns, those in `full` none: a message waits behind the others of its own tenant only. What is locked
+ * and not taken is free again at once.
+ */
+async function claim (db: WorkerDb, room: number, full: string[]): Promise<ClaimedRow[]> {
   if (room <= 0) return []
   const { rows } = await db.acrossTenants((all) => sql<ClaimedRow>`
     update messages set state = 'sending', tries = tries + 1, lease_until = clock_timestamp() + make_interval(secs => ${leaseSeconds})
-     where (tenant_id, id) in (select tenant_id, id from messages where state = 'queued' order by queued_at for update skip locked limit ${room})
+     where (tenant_id, id) in (
+       with waiting as (
+              select tenant_id, id, row_number() over (partition by tenant_id order by queued_at) as turn
+                from messages where state = 'queued' and tenant_id <> all (${full}::uuid[])),
+            free as (
+              select m.tenant_id, m.id, m.queued_at from messages m join waiting w on w.tenant_id = m.tenant_id and w.id = m.id
+               where m.state = 'queued' order by w.turn, m.queued_at limit ${4 * room} for update of m skip locked),
+            turns as (select free.*, row_number() over (partition by tenant_id order by queued_at) as turn from free)
+       select tenant_id, id from turns where turn <= ${underWayPerTenant} order by turn, queued_at limit ${room})
     returning tenant_id, id, user_id, challenge_id, channel, kind, recipient, content, send_before < clock_timestamp() as too_late`.execute(all))
   return rows
 }

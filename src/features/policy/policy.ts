@@ -48,7 +48,7 @@ export async function changePolicy (deps: Deps, tx: TenantTx, authority: Authori
   const waits = weaker.length > 0 && !actor.sandbox
   if (dryRun) {
     const refusal = waits ? { allowed: false, rule: 'second_approver' } : { allowed: true }
-    return { ...toPolicy({ ...present, document: JSON.parse(JSON.stringify(after)) as PolicyRow['document'] }), dryRun: { ...refusal, changed, weaker } }
+    return { ...toPolicy({ ...present, document: JSON.parse(JSON.stringify(after)) as PolicyRow['document'] }), dryRun: true, ...refusal, changed, weaker }
   }
   if (changed.length === 0) return toPolicy(present)
   if (waits) throw authority.refused('policy.write', null, 'second_approver')

@@ -91,12 +91,11 @@ export const Policy = closed({
   ...document,
   createdAt: Timestamp,
   updatedAt: Timestamp,
-  dryRun: Type.Optional(closed({
-    allowed: Type.Boolean({ description: 'Whether the caller may make this change.' }),
-    rule: Type.Optional(Type.String({ description: 'The rule that forbids it.' })),
-    changed: Type.Array(Type.String(), { description: 'Fields that would change.' }),
-    weaker: Type.Array(Type.String(), { description: 'Fields that would become weaker: they need a second approver.' }),
-  }, { description: 'Only with `dryRun=true`: the policy as it would be, and whether it may.' })),
+  dryRun: Type.Optional(Type.Literal(true, { description: 'Only in a dry run, as the fields below: this is the policy as it would be.' })),
+  allowed: Type.Optional(Type.Boolean({ description: 'Whether the caller may make this change.' })),
+  rule: Type.Optional(Type.String({ description: 'The rule that forbids it.' })),
+  changed: Type.Optional(Type.Array(Type.String(), { description: 'Fields that would change.' })),
+  weaker: Type.Optional(Type.Array(Type.String(), { description: 'Fields that would become weaker: they need a second approver.' })),
 }, {
   $id: 'Policy', title: 'Policy',
   examples: [{ version: 1, ...example, createdAt: '2026-11-22T09:30:00.000Z', updatedAt: '2026-11-22T09:30:00.000Z' }],

@@ -12,6 +12,8 @@ import { selectMessages, type InboxRow } from './queries.ts'
 import type { MessageQuery, SandboxClock, SandboxFault, SandboxMessage, SandboxTime } from './schema.ts'
 
 const pollMs = 100
+/** However many wait for a message, so many look at a time: connections are left for everyone else. */
+const looksAtOnce = 3
 
 /** Outside a sandbox, or where the operator does not allow one, these routes are not there. */
 export function requireSandbox (actor: Actor, allowed: boolean): void {
@@ -25,9 +27,25 @@ export async function readMessages (deps: Deps, actor: Actor, query: MessageQuer
   const filter = { indexes, channel: query.channel, challengeId: query.challengeId, limit: query.limit ?? 50 }
   const until = performance.now() + (query.waitSeconds ?? 0) * 1000
   for (;;) {
-    const rows = await db.inTenant(actor.tenantId, (tx) => selectMessages(tx, filter))
+    const look = () => db.inTenant(actor.tenantId, (tx) => selectMessages(tx, filter))
+    const rows = await (query.waitSeconds ? inTurn(look) : look())
     if (rows.length > 0 || performance.now() >= until) return { items: rows.map((row) => toMessage(keys, row)) }
     await pause(pollMs)
+  }
+}
+
+let looking = 0
+const inLine: Array<() => void> = []
+
+async function inTurn<T> (look: () => Promise<T>): Promise<T> {
+  if (looking >= looksAtOnce) await new Promise<void>((resolve) => { inLine.push(resolve) })
+  else looking++
+  try {
+    return await look()
+  } finally {
+    const next = inLine.shift()
+    if (next) next() // takes over the place
+    else looking--
   }
 }
 

@@ -1,9 +1,9 @@
 import type { TenantTx } from '../../platform/db/index.ts'
 import type { Actor, Deps, Precondition } from '../../platform/deps.ts'
-import { lookupEmail, parseEmail } from '../../platform/addresses/email.ts'
+import { lookupEmail, normalEmail, parseEmail } from '../../platform/addresses/email.ts'
 import { Refusal } from '../../platform/refusal.ts'
 import { record } from '../audit/audit.ts'
-import { insertUnlessPresent, lockUser, updateUser, type UserRow } from './queries.ts'
+import { hasAlternateEmail, insertUnlessPresent, lockUser, updateUser, type UserRow } from './queries.ts'
 import type { UserChange } from './schema.ts'
 import { signInEmailContext, signInEmailOf } from './users.ts'
 
@@ -29,6 +29,10 @@ export async function putUser (deps: Deps, tx: TenantTx, actor: Actor, userId: s
   precondition(present.version)
   const changed = changedFields(deps, present, input, email)
   judge(present, changed)
+  if (typeof email === 'string' && changed.includes('signInEmail') && await hasAlternateEmail(tx, userId, deps.keys.blindIndexes(tx.tenantId, 'destination', normalEmail(email)))) {
+    const detail = 'It leads to the same mailbox as an alternate e-mail of the user.'
+    throw new Refusal('same_as_sign_in', detail, { errors: [{ pointer: '/signInEmail', code: 'same_as_sign_in', message: detail }] })
+  }
   if (changed.length === 0) return { row: present, created: false }
   const row = await updateUser(tx, userId, {
     ...(input.displayName !== undefined && { display_name: input.displayName }),

@@ -59,3 +59,13 @@ export function selectUsersByValue ({ db, tenantId, now }: TenantTx, indexes: Bu
     ]))
     .orderBy('user_id').limit(limit).execute()
 }
+
+/** Whether an alternate e-mail of the user, or one that waits to be, leads to this mailbox. */
+export async function hasAlternateEmail ({ db, tenantId, now }: TenantTx, userId: string, destinations: Buffer[]): Promise<boolean> {
+  const found = await db.selectFrom('contact_methods').select('id').where('tenant_id', '=', tenantId).where('user_id', '=', userId)
+    .where('kind', '=', 'alternateEmail')
+    .where((where) => where.or([where('status', '=', 'active'), where.and([where('status', '=', 'pending'), where('pending_expires_at', '>', now)])]))
+    .where((where) => where.or([where('destination_index', 'in', destinations), where('pending_destination_index', 'in', destinations)]))
+    .limit(1).executeTakeFirst()
+  return found !== undefined
+}

@@ -24,7 +24,7 @@ export const userRoutes = (deps: Deps, authority: Authority, defaultCountry: (tx
       response: answersToBody({
         200: answer(User, 'The user as they are now.', EtagHeader),
         201: answer(User, 'The user was made.', { ...EtagHeader, ...locationHeader('/v1/users/demo-user') }),
-      }, 'insufficient_user_authentication', 'not_found', 'user_offboarded', 'version_mismatch', 'invalid_email'),
+      }, 'insufficient_user_authentication', 'not_found', 'user_offboarded', 'version_mismatch', 'invalid_email', 'same_as_sign_in'),
     },
   }, async (request, reply) => {
     const { user, created } = await changeUser(deps, authority, request.actor, userIdOf(request)!, request.body, precondition(request))

@@ -43,8 +43,8 @@ export interface DbOptions {
 
 const statementTimeoutMs = 4_000
 const lockTimeoutMs = 2_000
-/** Less than the 2 s within which a caller hears that the database is away. */
-const connectTimeoutMs = 1_000
+/** Less than the 2 s within which a caller hears that the database is away; more than a busy machine needs. */
+const connectTimeoutMs = 1_500
 const retriesMax = 2
 
 export const connectionSettings = (url: string, applicationName: string): pg.ClientConfig => ({
@@ -55,6 +55,7 @@ export const connectionSettings = (url: string, applicationName: string): pg.Cli
   lock_timeout: lockTimeoutMs,
   idle_in_transaction_session_timeout: 10_000,
   query_timeout: statementTimeoutMs + 1_000,
+  connectionTimeoutMillis: connectTimeoutMs,
 })
 
 /** Opens the doors. Nothing is connected until the first use. */

@@ -1,7 +1,11 @@
 import type { Socket } from 'node:net'
 import pg from 'pg'
 
-const connectTimeoutMs = 1_000
+/**
+ * A statement that was prepared before a migration changed what it answers (0A000), or that the server forgot (26000):
+ * it would fail for as long as the connection lives.
+ */
+const outdatedCodes = new Set(['0A000', '26000'])
 
 /**
  * One shared connection in pipeline mode that opens at the first use and again after it was lost.
@@ -18,10 +22,19 @@ export class PipelinedClient {
     this.#onError = onError
   }
 
+  /** What comes here only reads, so that an outdated statement may be tried again, on a new connection. */
   async query (statement: pg.QueryConfig): Promise<pg.QueryResult> {
-    const client = await (this.#client ??= this.#open())
-    gatherWrites(client)
-    return client.query(statement)
+    const opening = this.#client ??= this.#open()
+    try {
+      return await send(await opening, statement)
+    } catch (error) {
+      if (!outdatedCodes.has((error as { code?: string }).code ?? '')) throw error
+      if (this.#client === opening) {
+        this.#client = undefined
+        opening.then((client) => client.end()).catch(() => undefined) // once it has answered the others
+      }
+      return send(await (this.#client ??= this.#open()), statement)
+    }
   }
 
   async close (): Promise<void> {
@@ -32,7 +45,7 @@ export class PipelinedClient {
 
   #open (): Promise<pg.Client> {
     if (this.#closed) return Promise.reject(new Error('Connection terminated: the service is stopping'))
-    const client = new pg.Client({ ...this.#settings, pipeline: true, connectionTimeoutMillis: connectTimeoutMs })
+    const client = new pg.Client({ ...this.#settings, pipeline: true })
     const opening = client.connect().then(() => client)
     const forget = () => { if (this.#client === opening) this.#client = undefined }
     client.on('error', (error) => { forget(); this.#onError(error) })
@@ -40,6 +53,11 @@ export class PipelinedClient {
     opening.catch(forget)
     return opening
   }
+}
+
+function send (client: pg.Client, statement: pg.QueryConfig): Promise<pg.QueryResult> {
+  gatherWrites(client)
+  return client.query(statement)
 }
 
 /** The statements of one turn of the event loop leave in one write; each on its own would be a system call of its own. */

@@ -111,6 +111,7 @@ export interface ContactMethods {
   label: string | null;
   last_used_at: Timestamp | null;
   line_type: string | null;
+  password_only: Generated<boolean>;
   pending_by: string | null;
   pending_country: string | null;
   pending_destination_index: Buffer | null;

@@ -120,12 +120,14 @@ t.test('a start that is not right sends nothing and counts nothing', async (t) =
     [await start(client, '0199c0de-0000-7000-8000-00000000dead'), 404, 'not_found'],
     [await start(client, methodId, { purpose: 'signIn' }), 422, 'channel_not_available'],
     [await start(client, methodId, { context: { display: 'x' } }), 400, 'validation_failed'],
+    [await start(client, methodId, { clientAddress: 'abc' }), 400, 'validation_failed'],
+    [await start(client, methodId, { clientAddress: '203.0.113.999' }), 400, 'validation_failed'],
     [await start(client, methodId, { userId: '..' }), 400, 'validation_failed'],
     [await start(client, methodId, { code: '123456' }), 400, 'validation_failed'],
     [await start(client, methodId, { channel: 'pigeon' }), 400, 'validation_failed'],
   ] as const
   for (const [{ status, body }, wanted, code] of refused) t.match({ status, code: body.code }, { status: wanted, code })
-  t.match((await start(client, methodId)).body, { sendsRemaining: 4 })
+  t.match((await start(client, methodId, { clientAddress: '2001:db8::1' })).body, { sendsRemaining: 4 })
   t.equal((await client.get('/v1/sandbox/messages?waitSeconds=5')).body.items.length, 1)
 })
 

@@ -119,3 +119,13 @@ t.test('what does not fit the schema is 400, and an address that is none 422 inv
   const id = 'aZ0._@|:+=-'
   t.match(await app.put(`/v1/users/${encodeURIComponent(id)}`, {}), { status: 201, body: { userId: id } }, 'every sign that an id may have')
 })
+
+t.test('a sign-in e-mail that leads to the mailbox of an alternate e-mail is refused', async (t) => {
+  const tenant = await service.tenant()
+  const admin = await service.as({ tenant, subject: 'ada', roles: ['privilegedAdmin'] })
+  const person = await service.as({ tenant, subject: 'gus' })
+  await person.post('/v1/users/me/contact-methods', { kind: 'alternateEmail', value: 'gus@example.com' })
+  t.match(await admin.put('/v1/users/gus', { signInEmail: 'G.us+work@Example.com' }), { status: 422, body: { code: 'same_as_sign_in', errors: [{ pointer: '/signInEmail' }] } })
+  t.equal((await admin.put('/v1/users/gus', { signInEmail: 'gus@example.net' })).status, 200)
+  t.equal((await admin.put('/v1/users/gus', { signInEmail: 'gus@example.net', locale: 'de' })).status, 200)
+})

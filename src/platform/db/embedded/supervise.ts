@@ -9,7 +9,7 @@ export interface Supervised {
 const pollMilliseconds = 250
 const longestWaitSeconds = 30
 /** A server that stayed up this long has recovered: its next death is a new one. */
-const steadyMilliseconds = 30_000
+const steadyMilliseconds = 1_000
 
 /** Restarts the server whenever it is down: at once, then after 1, 2, 4 … seconds. Answers how to end this. */
 export function supervise ({ isUp, restart, log }: Supervised): () => Promise<void> {
