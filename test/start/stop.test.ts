@@ -47,7 +47,7 @@ t.test('SIGTERM under load: every request is answered well, what was accepted is
     }
   }
   const load = [watch(), writer(), ...Array.from({ length: 8 }, reader)]
-  const slow = judge('wait', send('GET', '/v1/sandbox/messages?channel=voice&waitSeconds=7'))
+  const slow = judge('wait', send('GET', '/v1/sandbox/messages?channel=voice&waitSeconds=6'))
   await eventually(() => answered > 200)
 
   const toldAt = performance.now()

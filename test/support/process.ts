@@ -44,9 +44,12 @@ function launch (t: Test, program: string, args: string[], env: Environment, uma
   child.stdout.on('data', (chunk) => { output += String(chunk); answer += String(chunk) })
   child.stderr.on('data', (chunk) => { output += String(chunk) })
   const ended = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | string)
+  const kill = () => { try { process.kill(-child.pid!, 'SIGKILL') } catch { /* it has ended */ } }
+  process.prependOnceListener('exit', kill) // also if the test itself breaks, and before its database is taken away
   t.teardown(async () => {
-    try { process.kill(-child.pid!, 'SIGKILL') } catch { /* it has ended */ }
+    kill()
     await ended
+    process.off('exit', kill)
   })
   return { child, ended, output: () => output, answer: () => answer }
 }
@@ -98,11 +101,20 @@ export function dataDirectory (t: Test, { closed = false } = {}): string {
   const parent = mkdtempSync('/var/tmp/latchkey-start-')
   chmodSync(parent, closed ? 0o700 : 0o711)
   const directory = join(parent, 'data')
-  t.teardown(async () => {
-    const postgres = join(directory, 'postgres')
-    await stopEmbeddedPostgres({ directory: postgres, log: () => { /* nothing to say */ } })
+  const postgres = join(directory, 'postgres')
+  const remove = () => {
     if (existsSync(postgres)) rmSync(realpathSync(postgres), { recursive: true, force: true, maxRetries: 3 })
     rmSync(parent, { recursive: true, force: true, maxRetries: 3 })
+  }
+  const abandon = () => {
+    try { process.kill(postmasterOf(directory), 'SIGQUIT') } catch { /* there is none */ }
+    remove()
+  }
+  process.once('exit', abandon)
+  t.teardown(async () => {
+    await stopEmbeddedPostgres({ directory: postgres, log: () => { /* nothing to say */ } })
+    remove()
+    process.off('exit', abandon)
   })
   return directory
 }
