@@ -70,7 +70,7 @@ t.test('a check that gave way to a deadlock and ran again has counted one attemp
     })
     t.match((await read(ann, challenge.id)).body, { status: 'approved', attemptsRemaining: 4 })
   }
-  t.equal(await deadlocksOf(service), 2)
+  t.ok(await deadlocksOf(service) >= 2, 'the locks did cross, each time')
 })
 
 t.test('everything at once at three replicas: no 5xx, no deadlock, and all is as ever afterwards', async (t) => {

@@ -59,7 +59,7 @@ export const connectionSettings = (url: string, applicationName: string): pg.Cli
 })
 
 /** Opens the doors. Nothing is connected until the first use. */
-export function openDb ({ url, applicationName, connectionsMax = 10, acquireTimeoutMs = 500, onError }: DbOptions): Db {
+export function openDb ({ url, applicationName, connectionsMax = 10, acquireTimeoutMs = 400, onError }: DbOptions): Db {
   const settings = connectionSettings(url, applicationName)
   const limits = { max: connectionsMax, acquireTimeoutMs, connectionTimeoutMillis: Math.max(connectTimeoutMs, acquireTimeoutMs), maxLifetimeSeconds: 600, idleTimeoutMillis: 30_000 }
   const pool = new FailoverPool({ ...settings, ...limits })

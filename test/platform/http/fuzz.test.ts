@@ -64,7 +64,8 @@ function requestsTo (path: string, { parameters = [], requestBody, 'x-self': sel
     caller: fc.oneof({ weight: 3, arbitrary: fc.constant(self ? 1 : 0) }, { weight: 2, arbitrary: fc.integer({ min: 0, max: callers - 1 }) }),
     url: fc.tuple(part('path', 100), part('query', 50), fc.oneof({ weight: 30, arbitrary: fc.constant('') }, { weight: 1, arbitrary: fc.tuple(fc.string({ unit: 'binary' }), fc.string()).map(([name, value]) => `${encoded(name)}=${encoded(value)}`) }))
       .map(([inPath, inQuery, surplus]) => {
-        const filled = inPath.reduce((url, [name, text]) => url.replace(`{${name}}`, () => encoded(text)), path)
+        // A segment of dots is gone before it leaves any client (RFC 3986 section 5.2.4): it would be another path.
+        const filled = inPath.reduce((url, [name, text]) => url.replace(`{${name}}`, () => encoded(/^\.{1,2}$/.test(text) ? `${text}-` : text)), path)
         const query = [...inQuery.map(([name, text]) => `${name}=${encoded(text)}`), ...(surplus ? [surplus] : [])].join('&')
         return query === '' ? filled : `${filled}?${query}`
       }),
