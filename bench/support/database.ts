@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -11,7 +11,7 @@ import { loginUrl } from '../../src/platform/db/roles.ts'
 import { keysOf, newKeyRingText, parseKeyRing } from '../../src/platform/keys.ts'
 import { systemRandom } from '../../src/platform/random.ts'
 
-export interface BenchDatabase { ownerUrl: string, serviceUrl: string, keyRingText: string, tenantId: string, close: () => Promise<void> }
+export interface BenchDatabase { postmasterPid: number, ownerUrl: string, serviceUrl: string, keyRingText: string, tenantId: string, close: () => Promise<void> }
 
 export const tenantSlug = 'bench'
 export const userIdOf = (index: number) => `user-${index}`
@@ -29,8 +29,9 @@ export async function startBenchDatabase (): Promise<BenchDatabase> {
   await createTenant(owner, { keys: keysOf(keyRing), random: systemRandom }, { slug: tenantSlug, country: 'US', name: 'Bench Ltd', sandbox: true }, { kind: 'operator', subject: 'bench' })
   const tenantId = (await owner.tenantBySlug(tenantSlug))!.tenant_id
   await owner.close()
+  const postmasterPid = Number.parseInt(readFileSync(join(realpathSync(join(directory, 'postgres')), 'data/postmaster.pid'), 'utf8'), 10)
   return {
-    ownerUrl: server.url, serviceUrl: loginUrl(server.url, keyRing, 'service'), keyRingText, tenantId,
+    postmasterPid, ownerUrl: server.url, serviceUrl: loginUrl(server.url, keyRing, 'service'), keyRingText, tenantId,
     async close () {
       await stopEmbeddedPostgres({ directory: join(directory, 'postgres'), log })
       rmSync(directory, { recursive: true, force: true })
