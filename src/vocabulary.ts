@@ -4,7 +4,6 @@ export const methodKinds = ['mobilePhone', 'alternatePhone', 'officePhone', 'alt
 export type MethodKind = typeof methodKinds[number]
 
 export const methodStatuses = ['pending', 'active', 'disabled'] as const
-export type MethodStatus = typeof methodStatuses[number]
 
 /** What a person can prove themself with: a contact method or an authenticator. */
 export const factors = ['passkey', 'totp', 'mobilePhone', 'alternatePhone', 'officePhone', 'alternateEmail'] as const

@@ -19,9 +19,6 @@ export function isDatabaseUnavailable (error: unknown): boolean {
   return unavailableMessages.test(error.message)
 }
 
-export const isUniqueViolation = (error: unknown, constraint?: string): boolean =>
-  codeOf(error) === '23505' && (constraint === undefined || (error as { constraint?: string }).constraint === constraint)
-
 export const isLockTimeout = (error: unknown): boolean => codeOf(error) === '55P03'
 
 /** Postgres could not read a value as its type: text with NUL, a lone surrogate. The request's fault, not ours. */

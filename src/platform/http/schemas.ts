@@ -23,7 +23,6 @@ export const Timestamp = Type.String({ format: 'date-time', description: 'RFC 33
 export const closed = <T extends Record<string, TSchema>>(properties: T, options: object = {}) =>
   Type.Object(properties, { additionalProperties: false, ...options })
 
-export const userIdPattern = '^(?!(?:me|\\.|\\.\\.)$)[A-Za-z0-9._@|:+=-]{1,128}$'
 export const userIdMaxLength = 128
 
 /** In a path: a user id, or `me` for the token's own subject. */
@@ -68,5 +67,3 @@ export const IdempotencyHeader = closed({
   })),
 }, { additionalProperties: true })
 
-export const timestamp = (date: Date) => date.toISOString()
-export const timestampOrNull = (date: Date | null) => date?.toISOString() ?? null
