@@ -3,6 +3,16 @@ import { isPostmaster } from '../../src/platform/db/embedded/processes.ts'
 import { findPort } from '../../src/platform/db/embedded/ports.ts'
 import { call, dataDirectory, developmentToken, eventually, isReady, postmasterOf, startService, type ServiceProcess } from '../support/process.ts'
 
+/** The file with its number is missing, or empty, for a moment while a server starts. */
+function runsAnother (directory: string, than: number): boolean {
+  try {
+    const postmaster = postmasterOf(directory)
+    return postmaster !== than && isPostmaster(postmaster)
+  } catch {
+    return false
+  }
+}
+
 t.test('`npm start` on a machine without a database', async (t) => {
   const directory = dataDirectory(t)
   // The issuer's port is part of its name, and so of every token.
@@ -56,8 +66,8 @@ t.test('`npm start` on a machine without a database', async (t) => {
     await t.test('and after a kill -9 of the database, without being started again', async (t) => {
       await add(next, token, 'alternateEmail', 'someone@example.org')
       process.kill(postmaster, 'SIGKILL')
-      await eventually(async () => !isPostmaster(postmaster) && await isReady(next.origin))
-      t.not(postmasterOf(directory), postmaster)
+      // The last word of the killed server's sessions may still be "ready": only one with another postmaster counts.
+      await eventually(async () => runsAnother(directory, postmaster) && await isReady(next.origin))
       t.equal((await methods(next, token)).length, 4)
     })
 
