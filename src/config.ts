@@ -17,6 +17,7 @@ export const Environment = Type.Object({
   SERVICE_DATABASE_URL: text('The database as the service\'s own role.'),
   KEY_RING: text('`version:base64` entries, comma-separated, each secret of 32 bytes. Needed in production.'),
   ISSUERS: text('Trusted token issuers, as JSON. Needed in production.'),
+  PUBLIC_URL: text('Origin at which callers reach the service, https in production: its name in proofs (`latchkey`).'),
   TRUSTED_PROXIES: text('Addresses or CIDR ranges, comma-separated, whose `X-Forwarded-For` is believed.'),
   SANDBOX: Type.Optional(Type.Unsafe<'allowed' | 'off'>({ type: 'string', enum: ['allowed', 'off'], description: 'Whether sandbox tenants work in production (`off`); always allowed in development.' })),
   ADMIN_TOKEN_MAX_SECONDS: Type.Optional(Type.Integer({ minimum: 30, maximum: 86_400, description: 'How old a token with an administrator\'s role may be (300 in production, else 3600).' })),
@@ -34,6 +35,8 @@ export interface Config {
   serviceUrl: string | null
   keyRingText: string | null
   issuers: ConfiguredIssuer[]
+  /** An origin without a slash at its end. */
+  publicUrl: string | null
   trustedProxies: string[]
   sandboxAllowed: boolean
   adminTokenMaxSeconds: number
@@ -72,6 +75,7 @@ export function readConfig (environment: NodeJS.ProcessEnv = process.env): Confi
     serviceUrl: databaseAddress(read, 'SERVICE_DATABASE_URL'),
     keyRingText: read.KEY_RING ?? null,
     issuers: read.ISSUERS === undefined ? [] : readIssuers(read.ISSUERS),
+    publicUrl: read.PUBLIC_URL === undefined ? null : origin(read.PUBLIC_URL),
     trustedProxies: proxyRanges(read.TRUSTED_PROXIES ?? ''),
     sandboxAllowed: !production || read.SANDBOX === 'allowed',
     adminTokenMaxSeconds: read.ADMIN_TOKEN_MAX_SECONDS ?? (production ? 300 : 3600),
@@ -89,6 +93,13 @@ function databaseAddress (read: Static<typeof Environment>, name: 'DATABASE_URL'
   const url = URL.canParse(address) ? new URL(address) : null
   if (url && ['postgres:', 'postgresql:'].includes(url.protocol) && url.hostname !== '' && url.pathname.length > 1) return address
   throw new ConfigurationError(`${name} must be the address of a database: postgres://role:password@host:port/database`)
+}
+
+/** Who checks proofs compares the issuer letter by letter, so that nothing but the origin may stand in it. */
+function origin (address: string): string {
+  const url = URL.canParse(address) ? new URL(address) : null
+  if (url && ['https:', 'http:'].includes(url.protocol) && url.href === `${url.origin}/`) return url.origin
+  throw new ConfigurationError('PUBLIC_URL must be an origin: https://host or https://host:port')
 }
 
 /** `X-Forwarded-For` is believed from exactly these; a slip of the pen must not open it to everyone. */
@@ -157,6 +168,7 @@ export function developmentSettings (config: Config): string[] {
   }
   if (config.keyRingText === null) faults.push('there is no key ring: set KEY_RING')
   if (config.serviceUrl === null) faults.push('there is no database: set SERVICE_DATABASE_URL (the owner\'s DATABASE_URL is for `npm run migrate`)')
+  if (config.publicUrl?.startsWith('http:')) faults.push('PUBLIC_URL must be https')
   if (config.leaks) faults.push('LATCHKEY_LEAK logs what people send')
   return faults
 }

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
-import type { Action, AuthorityRule, Role, Scope, UserStatus } from '../vocabulary.ts'
-import type { Db } from './db/index.ts'
+import type { Action, AuthorityRule, Channel, Role, Scope, UserStatus } from '../vocabulary.ts'
+import type { Db, TenantTx } from './db/index.ts'
 import type { Keys } from './keys.ts'
 
 /** Background work that a commit can hurry along; without a wake-up it is found by the next sweep. */
@@ -10,6 +10,8 @@ export type Job = 'deliver' | 'seal'
 export interface Deps {
   db: Db
   keys: Keys
+  /** Latchkey's own name in proofs, `iss` and where a person started them `aud`: the same on every replica. */
+  proofIssuer: string
   random: Random
   wake: (job: Job) => void
   /** Numbers the tenant's committed audit rows now instead of within the next second. */
@@ -56,10 +58,26 @@ export interface Person {
   strongest: number
 }
 
+/** A proof that came beside the token: of an approved challenge that this caller started, in force. */
+export interface GivenProof {
+  challengeId: string
+  /** Whose presence it proves: the calling person's own, or that of a user for whom an app acts. */
+  userId: string
+  purpose: 'stepUp' | 'recovery'
+  channel: Channel
+  epoch: number
+  /** Strength of the user's strongest active method when the request came. */
+  strongest: number
+  /** Whether its method is still there, and had been bound for a day when the challenge was approved. */
+  settled: boolean
+}
+
 /** The caller of this request. */
 export interface Actor extends Principal {
   /** Null for an app. */
   person: Person | null
+  /** The proof beside the token; `unfit` if what came is none or not theirs, absent where none came. */
+  proof?: GivenProof | 'unfit'
   requestId: string
   /** The database's own clock, which a sandbox does not move: ages of tokens and second factors. */
   serverNow: Date
@@ -67,6 +85,16 @@ export interface Actor extends Principal {
 
 /** The user an action is about, as far as authority must know them. */
 export interface Target { userId: string, privileged: boolean, status: UserStatus }
+
+/** How a feature that must not import users gets at one; a user who is not there is 404. */
+export interface Targets {
+  known: (tx: TenantTx, userId: string) => Promise<Target>
+  /** Locks the user: changes of one user come one after the other. */
+  locked: (tx: TenantTx, userId: string) => Promise<Target>
+}
+
+/** Takes one of what a caller may do so often in an hour, in the transaction that does it; above the limit it throws `rate_limited`. */
+export type LimitCaller = (tx: TenantTx, actor: Actor, what: 'search' | 'reveal') => Promise<void>
 
 /** Throws `version_mismatch` unless the caller's `If-Match` (if any) names this version; null is a resource that is not there. Call it on a locked row. */
 export type Precondition = (version: number | null) => void

@@ -1,35 +1,44 @@
 import { createCipheriv, createDecipheriv, createHmac, createSecretKey, hkdfSync, randomBytes, timingSafeEqual, type KeyObject } from 'node:crypto'
+import { proofKeysOf, type ProofKeys } from './proof-keys.ts'
 
 /**
  * The key ring: versioned master secrets that are never in the database. Every other key is derived from one of them
  * with HKDF-SHA-256 (RFC 5869), per purpose and tenant. New data uses the newest version; old data names its own.
+ * A version that is announced, and not in use yet, is among the secrets and never the newest.
  */
 export interface KeyRing { newest: number, secrets: ReadonlyMap<number, Buffer> }
 
 export type KeyPurpose =
-  | 'field' | 'blind-index' | 'code' | 'audit' | 'idempotency' | 'cursor' | 'message' | 'organization' | 'database-password'
+  | 'field' | 'blind-index' | 'code' | 'audit' | 'idempotency' | 'cursor' | 'message' | 'organization' | 'decoy' | 'database-password'
+
+/** What a blind index is of: equal values of two kinds give different indexes. */
+export type IndexKind = 'phone' | 'destination' | 'email' | 'email-normal' | 'prefix' | 'client-address'
 
 const secretBytes = 32
 /** A sealed field names its version in two bytes. */
 const versionMax = 65_535
 
 /**
- * Reads `KEY_RING`: `version:base64,version:base64`, each secret of 32 bytes, the highest version newest.
- * Throws without printing any of it.
+ * Reads `KEY_RING`: `version:base64,version:base64`, each secret of 32 bytes, the highest version newest. A `+` before
+ * a version announces it: it opens, checks and is published, but nothing is sealed or signed with it yet. Throws
+ * without printing any of it.
  */
 export function parseKeyRing (text: string): KeyRing {
   const secrets = new Map<number, Buffer>()
+  const inUse: number[] = []
   for (const entry of text.split(',').map((part) => part.trim()).filter(Boolean)) {
-    const [, version, encoded] = /^([1-9]\d{0,4}):([A-Za-z0-9+/_-]+={0,2})$/.exec(entry) ?? []
+    const [, announced, version, encoded] = /^(\+?)([1-9]\d{0,4}):([A-Za-z0-9+/_-]+={0,2})$/.exec(entry) ?? []
     const secret = Buffer.from(encoded ?? '', 'base64')
     if (version === undefined || Number(version) > versionMax || secret.length !== secretBytes) {
       throw new Error('KEY_RING must be "version:base64" entries, comma-separated, each secret of 32 bytes')
     }
     if (secrets.has(Number(version))) throw new Error('KEY_RING names a version twice')
     secrets.set(Number(version), secret)
+    if (announced === '') inUse.push(Number(version))
   }
   if (secrets.size === 0) throw new Error('KEY_RING is empty')
-  return { newest: Math.max(...secrets.keys()), secrets }
+  if (inUse.length === 0) throw new Error('KEY_RING needs a version without +, which is in use')
+  return { newest: Math.max(...inUse), secrets }
 }
 
 /** A key ring of one fresh secret, as text. */
@@ -49,13 +58,15 @@ export interface Keys {
   /** Constant-time check of what `mac` made. */
   macMatches: (purpose: KeyPurpose, tenantId: string, parts: readonly string[], version: number, mac: Buffer) => boolean
   /** Blind index of a value: the version (2 bytes) and its HMAC. Equal values of one tenant give equal indexes. */
-  blindIndex: (tenantId: string, kind: 'phone' | 'destination' | 'email' | 'email-normal', value: string) => Buffer
+  blindIndex: (tenantId: string, kind: IndexKind, value: string) => Buffer
   /** The indexes a value may have been stored under, one per version of the ring. */
-  blindIndexes: (tenantId: string, kind: 'phone' | 'destination' | 'email' | 'email-normal', value: string) => Buffer[]
+  blindIndexes: (tenantId: string, kind: IndexKind, value: string) => Buffer[]
   newest: number
   oldest: number
   /** Whether the ring has this version. */
   knows: (version: number) => boolean
+  /** The key pairs that sign and check proofs; made at the first need. */
+  readonly proofKeys: ProofKeys
 }
 
 const nonceBytes = 12
@@ -76,6 +87,7 @@ const joined = (parts: readonly string[]) => {
 
 export function keysOf (ring: KeyRing): Keys {
   const derived = new Map<string, KeyObject>()
+  let proofKeys: ProofKeys | undefined
 
   const key = (purpose: KeyPurpose, tenantId: string, version: number) => {
     const name = `${version}/${purpose}/${tenantId}`
@@ -103,6 +115,7 @@ export function keysOf (ring: KeyRing): Keys {
     newest: ring.newest,
     oldest: Math.min(...ring.secrets.keys()),
     knows: (version) => ring.secrets.has(version),
+    get proofKeys () { return proofKeys ??= proofKeysOf(ring) },
     seal (purpose, tenantId, context, plain) {
       const nonce = randomBytes(nonceBytes)
       const cipher = createCipheriv('aes-256-gcm', key(purpose, tenantId, ring.newest), nonce)

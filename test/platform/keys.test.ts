@@ -73,10 +73,26 @@ t.test('a blind index is the same for a value of one tenant, and tells nothing a
   t.same(both.blindIndexes(tenantA, 'phone', number).filter((one) => one.equals(both.blindIndex(tenantA, 'phone', number))).length, 1, 'and the new one')
 })
 
+t.test('an announced version (+) opens and checks, and is used for nothing new', async (t) => {
+  for (const announced of [keysOf(parseKeyRing(`1:${one},+2:${two}`)), keysOf(parseKeyRing(`+2:${two},1:${one}`))]) {
+    t.same([announced.newest, announced.oldest, announced.knows(2)], [1, 1, true])
+    t.equal(announced.open('field', tenantA, context, both.seal('field', tenantA, context, number)), number)
+    t.equal(announced.seal('field', tenantA, context, number).readUInt16BE(0), 1)
+    t.ok(announced.macMatches('audit', tenantA, ['x'], 2, both.mac('audit', tenantA, ['x'])))
+    t.same(announced.mac('audit', tenantA, ['x']), keys.mac('audit', tenantA, ['x']))
+    t.same(announced.blindIndex(tenantA, 'phone', number), keys.blindIndex(tenantA, 'phone', number))
+    t.ok(announced.blindIndexes(tenantA, 'phone', number).some((index) => index.equals(both.blindIndex(tenantA, 'phone', number))), 'a look-up finds what replicas that use it have stored')
+    t.equal(announced.proofKeys.signing.kid, keys.proofKeys.signing.kid)
+    t.same(announced.proofKeys.all.map(({ kid }) => kid).toSorted(), both.proofKeys.all.map(({ kid }) => kid).toSorted())
+  }
+  t.equal(parseKeyRing(`3:${one},+9:${two}`).newest, 3)
+})
+
 t.test('a faulty KEY_RING is refused and nothing of it is printed', async (t) => {
   const long = randomBytes(33).toString('base64')
   const faulty = ['', ',', one, `:${one}`, `0:${one}`, `01:${one}`, `-1:${one}`, `65536:${one}`, `99999:${one}`, `1:${one.slice(0, 40)}`, `1:${long}`, `1:${one}!`, `1: ${one}`, `1=${one}`,
-    `1:${randomBytes(32).toString('hex')}`, `1:${one},1:${two}`, `1:${one};2:${two}`, `1:${one},two:${two}`, `{"1":"${one}"}`]
+    `1:${randomBytes(32).toString('hex')}`, `1:${one},1:${two}`, `1:${one};2:${two}`, `1:${one},two:${two}`, `{"1":"${one}"}`,
+    `+1:${one}`, `+1:${one},+2:${two}`, `1:${one},+1:${two}`, `++1:${one},2:${two}`, `1+:${one},2:${two}`, `1:+${one},2:${two}`, `-1:${one},2:${two}`]
   for (const text of faulty) {
     try {
       parseKeyRing(text)

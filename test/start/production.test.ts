@@ -40,6 +40,7 @@ t.test('production refuses to start', async (t) => {
     await refuses(t, none, 'there is no database: set SERVICE_DATABASE_URL')
     await refuses(t, { ...none, DATABASE_URL: database.ownerUrl }, 'there is no database: set SERVICE_DATABASE_URL')
   })
+  await t.test('with a PUBLIC_URL that is not https', (t) => refuses(t, { ...right, PUBLIC_URL: 'http://mfa.example.com' }, 'PUBLIC_URL must be https'))
   await t.test('where bodies would be logged', (t) => refuses(t, { ...right, LATCHKEY_LEAK: '1' }, 'LATCHKEY_LEAK logs what people send'))
 
   await t.test('as a superuser', async (t) => {

@@ -17,6 +17,8 @@ t.test('a value that is not valid is named, never shown', async (t) => {
     ['ISSUERS', '[{"issuer":"canary"}]', /ISSUERS \[0\] needs/],
     ['DATABASE_URL', 'canary', /DATABASE_URL must be the address of a database/],
     ['SERVICE_DATABASE_URL', 'http://canary/x', /SERVICE_DATABASE_URL must be the address of a database/],
+    ...['canary', 'ftp://canary.example', 'https://canary.example/path', 'https://canary.example?x', 'https://a:canary@host.example', 'https://host.example#canary']
+      .map((value) => ['PUBLIC_URL', value, /PUBLIC_URL must be an origin/] satisfies [string, string, RegExp]),
     ['TRUSTED_PROXIES', '10.0.0.0/8,canary', /TRUSTED_PROXIES must name addresses or CIDR ranges/],
     ['TRUSTED_PROXIES', '10.0.0.0/99', /TRUSTED_PROXIES must name addresses or CIDR ranges/],
   ]
@@ -34,6 +36,13 @@ t.test('a value that is not valid is named, never shown', async (t) => {
     t.match(output, message)
     t.notMatch(output, /canary|\n\s+at /)
   }
+})
+
+t.test('PUBLIC_URL is an origin, without a slash at its end', async (t) => {
+  for (const [given, read] of [['https://mfa.example.com', 'https://mfa.example.com'], ['https://mfa.example.com/', 'https://mfa.example.com'], ['http://localhost:3000', 'http://localhost:3000'], ['HTTPS://MFA.example.com:443', 'https://mfa.example.com']]) {
+    t.equal(readConfig({ PUBLIC_URL: given }).publicUrl, read)
+  }
+  t.equal(readConfig({}).publicUrl, null)
 })
 
 function caught (work: () => unknown): Error | undefined {

@@ -40,17 +40,19 @@ export function judgeCaller (principal: Principal, action: Action, userId: strin
   throw new AuthorityRefusal('not_found', notFoundDetail, { action, userId })
 }
 
-/** Judges what the caller may do to a user they can see. What needs a second approver is refused until there are approvals. */
+/** Judges what the caller may do to a user they can see. What waits for a second approver is refused until there are approvals. */
 export function judgeTarget (principal: Principal, action: Action, target: Target): void {
   if (target.status === 'offboarded') throw new Refusal('user_offboarded', 'The user was off-boarded.')
-  if (isSelf(principal, target.userId) || !ruleOf(action).changes || !target.privileged) return
+  const { changes, waits = true } = ruleOf(action)
+  if (isSelf(principal, target.userId) || !changes || !target.privileged) return
   if (principal.kind === 'app' || !principal.roles.includes('privilegedAdmin')) throw refused(action, target.userId, 'privileged_target')
-  throw refused(action, target.userId, 'second_approver')
+  if (waits) throw refused(action, target.userId, 'second_approver')
 }
 
 const details: Record<AuthorityRule, string> = {
   role: 'Your role does not allow this.',
   scope: 'The scopes of your token do not allow this.',
+  purpose: 'You may not start a challenge of this purpose.',
   privileged_target: 'This user is privileged: a privileged administrator must do this.',
   second_approver: 'This needs a second approver.',
   self_administration: 'Nobody may do this to themself.',
