@@ -21,6 +21,13 @@ export const updateUser = ({ db, tenantId, now }: TenantTx, userId: string, set:
   db.updateTable('users').set({ ...set, version: sql`version + 1`, updated_at: now })
     .where('tenant_id', '=', tenantId).where('user_id', '=', userId).returningAll().executeTakeFirstOrThrow()
 
+/** By the server's own clock, and never backwards. The user resource does not show it: its version stays. */
+export function endSessions ({ db, tenantId }: TenantTx, userId: string, devices: boolean): Promise<UserRow> {
+  const now = (column: 'sessions_valid_from' | 'devices_valid_from') => sql<Date>`greatest(${sql.ref(column)}, date_trunc('milliseconds', statement_timestamp()))`
+  return db.updateTable('users').set({ sessions_valid_from: now('sessions_valid_from'), ...(devices && { devices_valid_from: now('devices_valid_from') }) })
+    .where('tenant_id', '=', tenantId).where('user_id', '=', userId).returningAll().executeTakeFirstOrThrow()
+}
+
 /** True if the user was not privileged before. */
 export async function setPrivileged ({ db, tenantId, now }: TenantTx, userId: string): Promise<boolean> {
   const changed = await db.updateTable('users').set({ privileged: true, version: sql`version + 1`, updated_at: now })

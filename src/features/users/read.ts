@@ -1,4 +1,4 @@
-import type { Actor, Authority, Deps } from '../../platform/deps.ts'
+import type { Actor, Authority, Deps, LimitCaller } from '../../platform/deps.ts'
 import { lookupEmail, parseEmail } from '../../platform/addresses/email.ts'
 import { parsePhone } from '../../platform/addresses/phone.ts'
 import { cursorOf, pageOf, positionOf } from '../../platform/http/paging.ts'
@@ -11,12 +11,15 @@ import { knownUser, toUser } from './users.ts'
 
 type Page = { items: User[], nextCursor?: string }
 
-/** One user; the sign-in e-mail in full only for who may see it. A reveal is audited. */
-export async function readUser (deps: Deps, authority: Authority, actor: Actor, userId: string, reveal: boolean): Promise<User> {
+/** One user; the sign-in e-mail in full only for who may see it. A reveal is counted and audited. */
+export async function readUser (deps: Deps, authority: Authority, actor: Actor, userId: string, reveal: boolean, limitCaller: LimitCaller): Promise<User> {
   return deps.db.inTenant(actor.tenantId, async (tx) => {
     const row = await knownUser(tx, userId)
     const shown = authority.valuesShown(actor, userId, reveal)
-    if (shown === 'revealed') await record(deps, tx, actor, { action: 'user.revealed', userId, details: { fields: ['signInEmail'] } })
+    if (shown === 'revealed') {
+      await limitCaller(tx, actor, 'reveal')
+      await record(deps, tx, actor, { action: 'user.revealed', userId, details: { fields: ['signInEmail'] } })
+    }
     return toUser(deps.keys, row, shown !== 'masked')
   })
 }
@@ -31,8 +34,9 @@ export async function listUsers ({ db, keys }: Deps, { tenantId }: Actor, { sear
 
 const foundMax = 200
 
-/** Users who have exactly this number or address, found by its blind index. */
-export async function searchUsers ({ db, keys }: Deps, { tenantId }: Actor, input: UserSearch, defaultCountry: (tx: TenantTx) => Promise<string | null>): Promise<Page> {
+/** Users who have exactly this number or address, found by its blind index. A search that finds nobody counts like any other. */
+export async function searchUsers ({ db, keys }: Deps, actor: Actor, input: UserSearch, defaultCountry: (tx: TenantTx) => Promise<string | null>, limitCaller: LimitCaller): Promise<Page> {
+  const { tenantId } = actor
   if ((input.phone === undefined) === (input.email === undefined)) {
     throw new Refusal('validation_failed', 'The body does not fit the schema.', { errors: [{ pointer: '', code: 'oneOf', message: 'must have exactly one of phone and email' }] })
   }
@@ -43,6 +47,7 @@ export async function searchUsers ({ db, keys }: Deps, { tenantId }: Actor, inpu
     const indexes = input.email === undefined
       ? keys.blindIndexes(tenantId, 'phone', numberOf(input, await defaultCountry(tx)))
       : keys.blindIndexes(tenantId, 'email', lookupEmail(addressOf(input.email)))
+    await limitCaller(tx, actor, 'search')
     const rows = await selectUsersByValue(tx, indexes, foundMax)
     return { items: rows.map((row) => toUser(keys, row, false)) }
   })

@@ -1,20 +1,24 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { Authority, Deps } from '../../platform/deps.ts'
+import type { Authority, Deps, LimitCaller } from '../../platform/deps.ts'
 import type { TenantTx } from '../../platform/db/index.ts'
 import { needs, userIdOf } from '../../platform/http/auth.ts'
 import { etagOf, notModified, precondition } from '../../platform/http/etags.ts'
+import { once, sendAnswer } from '../../platform/http/idempotency.ts'
 import { answers, answersToBody } from '../../platform/http/problems.ts'
-import { answer, empty, EtagHeader, IfMatchHeader, IfNoneMatchHeader, locationHeader, ref } from '../../platform/http/schemas.ts'
+import { answer, empty, EtagHeader, IdempotencyHeader, IfMatchHeader, IfNoneMatchHeader, locationHeader, ReplayedHeader, ref } from '../../platform/http/schemas.ts'
 import { changeUser } from './change.ts'
 import { listUsers, readUser, searchUsers } from './read.ts'
-import { RevealQuery, User, UserChange, UserList, UserListQuery, UserParams, UserSearch } from './schema.ts'
+import { revokeSessions } from './revoke-sessions.ts'
+import { NewSessionRevocation, RevealQuery, SessionRevocation, User, UserChange, UserList, UserListQuery, UserParams, UserSearch } from './schema.ts'
 
 /** `defaultCountry` settles a number in national format; it belongs to the organisation. */
-export const userRoutes = (deps: Deps, authority: Authority, defaultCountry: (tx: TenantTx) => Promise<string | null>): FastifyPluginAsyncTypebox => async (app) => {
+export const userRoutes = (deps: Deps, authority: Authority, defaultCountry: (tx: TenantTx) => Promise<string | null>, limitCaller: LimitCaller): FastifyPluginAsyncTypebox => async (app) => {
   app.addSchema(User)
   app.addSchema(UserList)
   app.addSchema(UserChange)
   app.addSchema(UserSearch)
+  app.addSchema(NewSessionRevocation)
+  app.addSchema(SessionRevocation)
 
   app.put('/v1/users/:userId', {
     schema: {
@@ -38,11 +42,11 @@ export const userRoutes = (deps: Deps, authority: Authority, defaultCountry: (tx
       description: 'Oneself (`me`), or anyone for those who may read users. The sign-in e-mail is masked.',
       ...needs('users.read'), params: UserParams, querystring: RevealQuery, headers: IfNoneMatchHeader,
       response: answers({ 200: answer(User, 'The user.', EtagHeader), 304: empty('They still have the version of `If-None-Match`.', EtagHeader) },
-        'insufficient_user_authentication', 'not_found'),
+        'insufficient_user_authentication', 'not_found', 'rate_limited'),
     },
   }, async (request, reply) => {
     const reveal = request.query.reveal ?? false
-    const user = await readUser(deps, authority, request.actor, userIdOf(request)!, reveal)
+    const user = await readUser(deps, authority, request.actor, userIdOf(request)!, reveal, limitCaller)
     if (reveal) return reply.header('etag', etagOf(user.version)).send(user)
     return notModified(request, reply, user.version) ? reply : user
   })
@@ -59,9 +63,26 @@ export const userRoutes = (deps: Deps, authority: Authority, defaultCountry: (tx
   app.post('/v1/users/search', {
     schema: {
       operationId: 'searchUsers', tags: ['Users'], summary: 'Find users by exact phone or e-mail',
-      description: 'Users who have exactly this number or address as a contact method, or sign in with it. It stands in the body so that it gets into no log.',
+      description: 'Users who have exactly this number or address as a contact method, or sign in with it. It stands in the body so that it gets into no log. A caller may do so many an hour, whether they find someone or not.',
       ...needs('users.search'), body: ref(UserSearch),
-      response: answersToBody({ 200: answer(UserList, 'The users found; at most 200.') }, 'invalid_phone_number', 'phone_number_not_allowed', 'invalid_email'),
+      response: answersToBody({ 200: answer(UserList, 'The users found; at most 200.') }, 'invalid_phone_number', 'phone_number_not_allowed', 'invalid_email', 'rate_limited'),
     },
-  }, async ({ actor, body }) => searchUsers(deps, actor, body, defaultCountry))
+  }, async ({ actor, body }) => searchUsers(deps, actor, body, defaultCountry, limitCaller))
+
+  app.post('/v1/users/:userId/session-revocations', {
+    schema: {
+      operationId: 'revokeSessions', tags: ['Users'], summary: 'Revoke the sessions of a user',
+      description: 'Tokens of a sign-in before this second are refused everywhere from now on; with `forgetDevices`, apps forget the devices that they remember. Does not wait for a second approver.',
+      ...needs('sessions.revoke'), params: UserParams, headers: IdempotencyHeader, body: ref(NewSessionRevocation), 'x-body-optional': true,
+      response: answersToBody({
+        201: answer(SessionRevocation, 'From when sessions and devices are good.', { ...locationHeader('/v1/users/demo-user/sign-in-requirements'), ...ReplayedHeader }),
+      }, 'insufficient_user_authentication', 'not_found', 'user_offboarded', 'idempotency_in_progress', 'idempotency_key_reused'),
+    },
+  }, async (request, reply) => {
+    const userId = userIdOf(request)!
+    return sendAnswer(reply, await once(deps, request, async (tx) => {
+      const revocation = await revokeSessions(deps, tx, authority, request.actor, userId, request.body)
+      return { status: 201, headers: { location: `/v1/users/${encodeURIComponent(userId)}/sign-in-requirements` }, body: revocation }
+    }))
+  })
 }

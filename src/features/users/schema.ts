@@ -1,6 +1,6 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { closed, Cursor, Limit, listOf, Nullable, oneOf, ref, Timestamp, UserIdParam } from '../../platform/http/schemas.ts'
-import { userStatuses } from '../../vocabulary.ts'
+import { resetReasons, userStatuses } from '../../vocabulary.ts'
 
 const DisplayName = Type.String({ minLength: 1, maxLength: 200, pattern: '^[^\\u0000-\\u001f\\u007f]*$' })
 export const Locale = Type.String({ minLength: 2, maxLength: 35, pattern: '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$', description: 'BCP 47 language tag.', examples: ['en'] })
@@ -42,6 +42,23 @@ export const UserSearch = closed({
   email: Type.Optional(Type.String({ minLength: 1, maxLength: 254 })),
 }, { $id: 'UserSearch', title: 'UserSearch', description: 'Exactly one of `phone` and `email`.', examples: [{ phone: '+1 415 555 0132' }] })
 export type UserSearch = Static<typeof UserSearch>
+
+export const NewSessionRevocation = closed({
+  reason: Type.Optional(oneOf(resetReasons, { description: 'Why; goes into the audit log.' })),
+  note: Type.Optional(Type.String({ minLength: 1, maxLength: 500, pattern: '^[^\\u0000]*$', description: 'Goes into the audit log, without numbers and addresses.' })),
+  forgetDevices: Type.Optional(Type.Boolean({ description: 'Apps forget the devices that they remember as well.' })),
+}, { $id: 'NewSessionRevocation', title: 'NewSessionRevocation', examples: [{ reason: 'lostDevice', forgetDevices: true }] })
+export type NewSessionRevocation = Static<typeof NewSessionRevocation>
+
+export const SessionRevocation = closed({
+  userId: Type.String(),
+  sessionsValidFrom: { ...Timestamp, description: 'Whoever signed in before this second is not let in.' },
+  devicesValidFrom: Nullable(Timestamp, { description: 'Devices remembered before this are forgotten; null if they never were.' }),
+}, {
+  $id: 'SessionRevocation', title: 'SessionRevocation',
+  examples: [{ userId: 'demo-user', sessionsValidFrom: '2026-11-22T09:30:00.000Z', devicesValidFrom: '2026-11-22T09:30:00.000Z' }],
+})
+export type SessionRevocation = Static<typeof SessionRevocation>
 
 export const UserParams = closed({ userId: UserIdParam })
 export const RevealQuery = closed({ reveal: Type.Optional(Type.Boolean({ description: 'Show full values, for callers with the permission `contact-methods:reveal`. Audited.', examples: [true] })) })

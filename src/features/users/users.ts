@@ -1,5 +1,5 @@
 import type { TenantTx } from '../../platform/db/index.ts'
-import type { Actor, Deps } from '../../platform/deps.ts'
+import type { Actor, Deps, Targets } from '../../platform/deps.ts'
 import type { Keys } from '../../platform/keys.ts'
 import { maskEmail } from '../../platform/addresses/email.ts'
 import { notFound } from '../../platform/refusal.ts'
@@ -24,6 +24,12 @@ export async function knownUser (tx: TenantTx, userId: string): Promise<UserRow>
   const row = await selectUser(tx, userId)
   if (!row) throw notFound()
   return row
+}
+
+/** For the features that are handed users instead of importing them. */
+export const targets: Targets = {
+  known: async (tx, userId) => targetOf(await knownUser(tx, userId)),
+  locked: async (tx, userId) => targetOf(await lockedUser(tx, userId)),
 }
 
 /** A person's first call makes their row. */

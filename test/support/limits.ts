@@ -1,0 +1,18 @@
+import { sql } from 'kysely'
+import type { TestService } from './service.ts'
+
+/** Has wrong codes counted against a user, as their checks would; `lockedSeconds` is how long the lock still lasts. */
+export async function countWrongCodes (service: TestService, tenant: string, userId: string, { inARow = 0, lockedSeconds = null, byMethod = {} }: { inARow?: number, lockedSeconds?: number | null, byMethod?: Record<string, number> }): Promise<void> {
+  await service.owner.inTenant(await service.tenantIdOf(tenant), (tx) => sql`
+    insert into code_failures (tenant_id, user_id, in_a_row, locked_until, by_method)
+    values (${tx.tenantId}, ${userId}, ${inARow}, tenant_now() + make_interval(secs => ${lockedSeconds}), ${JSON.stringify(byMethod)})
+    on conflict (tenant_id, user_id) do update set in_a_row = excluded.in_a_row, locked_until = excluded.locked_until, by_method = excluded.by_method`.execute(tx.db))
+}
+
+/** Has a prefix blocked for twelve hours, since `hoursAgo`, whether it was before or not. */
+export async function blockFor12Hours (service: TestService, tenant: string, prefix: string, hoursAgo = 0): Promise<void> {
+  await service.owner.inTenant(await service.tenantIdOf(tenant), (tx) => sql`
+    insert into prefix_blocks (tenant_id, prefix, blocked_at, blocked_until)
+    select ${tx.tenantId}, ${prefix}, at, at + interval '12 hours' from (select tenant_now() - make_interval(hours => ${hoursAgo}) as at) as begun
+    on conflict (tenant_id, prefix) do update set blocked_at = excluded.blocked_at, blocked_until = excluded.blocked_until`.execute(tx.db))
+}
