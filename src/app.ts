@@ -10,20 +10,25 @@ import { tenantDirectory } from './features/authority/tenants.ts'
 import { cancelChallengesOf } from './features/challenges/challenges.ts'
 import { challengeRoutes } from './features/challenges/routes.ts'
 import { contactMethodRoutes } from './features/contact-methods/routes.ts'
+import { limitCaller } from './features/limits/callers.ts'
+import { limitRoutes } from './features/limits/routes.ts'
 import { organizationDefaults } from './features/organization/organization.ts'
 import { organizationRoutes } from './features/organization/routes.ts'
 import { policyRoutes } from './features/policy/routes.ts'
+import { presentedProof } from './features/proofs/present.ts'
+import { proofRoutes } from './features/proofs/routes.ts'
 import { sandboxRoutes } from './features/sandbox/routes.ts'
 import { userRoutes } from './features/users/routes.ts'
+import { targets } from './features/users/users.ts'
 import type { Actor, Deps } from './platform/deps.ts'
-import { bearerOf, secure, userIdOf } from './platform/http/auth.ts'
+import { bearerOf, proofsOf, secure, userIdOf } from './platform/http/auth.ts'
 import { healthRoutes, type Readiness } from './platform/http/health.ts'
 import { describeApi, serveApiDescription, type SignIn } from './platform/http/openapi.ts'
 import { problemPages } from './platform/http/problem-pages.ts'
 import { Problem } from './platform/http/problems.ts'
 import { createServer } from './platform/http/server.ts'
 import type { VerifyToken } from './platform/http/tokens.ts'
-import { AuthorityRefusal } from './platform/refusal.ts'
+import { RecordedRefusal } from './platform/refusal.ts'
 import type { Action } from './vocabulary.ts'
 
 export interface AppOptions {
@@ -45,21 +50,23 @@ export async function buildApp (deps: Deps, options: AppOptions): Promise<Fastif
   const app = createServer({
     log: deps.log, uuid: deps.random.uuid, trustedProxies: options.trustedProxies, isDraining: () => options.readiness.draining, hsts: options.production,
     leaks: options.leaks ?? false, ...(options.onUndeclared && { onUndeclared: options.onUndeclared }),
-    onRefusal: (error, request) => recordIfAuthority(deps, error, request),
+    onRefusal: (error, request) => recordRefused(deps, error, request),
   })
   await describeApi(app, options.signIn)
   app.addSchema(Problem)
   secure(app, authenticator(deps, options))
 
   const api = app.withTypeProvider<TypeBoxTypeProvider>()
-  await api.register(userRoutes(deps, authority, async (tx) => (await organizationDefaults(tx)).defaultCountry))
+  await api.register(userRoutes(deps, authority, async (tx) => (await organizationDefaults(tx)).defaultCountry, limitCaller))
   await api.register(contactMethodRoutes(deps, cancelChallengesOf))
   await api.register(challengeRoutes(deps))
+  await api.register(limitRoutes(deps, authority, targets))
   await api.register(organizationRoutes(deps))
   await api.register(policyRoutes(deps, authority))
   await api.register(auditRoutes(deps))
   await api.register(sandboxRoutes(deps, options.sandboxAllowed))
 
+  await api.register(proofRoutes(deps))
   healthRoutes(app, deps.db, options.readiness)
   await app.register(async (pages) => {
     await pages.register(helmet, {
@@ -91,13 +98,15 @@ function authenticator (deps: Deps, { verifyToken, clock, adminTokenMaxSeconds }
       } catch { /* Judged again below: whoever is not welcome hears that first. */ }
     }
     request.actor = await admit(deps, principal, request.id, now) // a refusal below is recorded with who it was
-    return judge(request.actor)
+    const actor = judge(request.actor)
+    const proof = await presentedProof(deps, actor, proofsOf(request))
+    return proof === undefined ? actor : { ...actor, proof }
   }
 }
 
-/** Every refusal of authority leaves an audit row, once the caller and their tenant are known. */
-async function recordIfAuthority (deps: Deps, error: Error, { actor }: FastifyRequest): Promise<void> {
-  if (!(error instanceof AuthorityRefusal) || actor === undefined || actor === null) return
+/** Every refusal of authority, and of a limit, leaves an audit row, once the caller and their tenant are known. */
+async function recordRefused (deps: Deps, error: Error, { actor }: FastifyRequest): Promise<void> {
+  if (!(error instanceof RecordedRefusal) || actor === undefined || actor === null) return
   const { rule } = error.extras
   await recordRefusal(deps, actor, actor.tenantId, { action: error.action, userId: error.userId, outcome: 'refused', details: { code: error.code, ...(rule !== undefined && { rule }) } })
 }

@@ -30,6 +30,8 @@ export interface ServiceOptions {
   trustedProxies: string[]
   production: boolean
   log: Logger
+  /** Latchkey's own name in proofs (`latchkey`); all replicas must have the same. */
+  proofIssuer?: string
   random?: Random
   connectionsMax?: number
   leaks?: boolean
@@ -78,6 +80,7 @@ export async function createService (options: ServiceOptions): Promise<Service> 
   }
   const deps: Deps = {
     db, keys, random, log,
+    proofIssuer: options.proofIssuer ?? 'latchkey',
     wake: (job: Job) => loops[job].wake(),
     sealAudit: async (tenantId) => { await sealTenant(workers, keys, tenantId) },
     catchUp: async (tenantId) => {

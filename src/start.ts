@@ -47,7 +47,7 @@ async function start (config: Config, undo: Array<() => Promise<void>>): Promise
   const service = await createService({
     serviceUrl: database.serviceUrl, workerUrl: database.workerUrl, keyRing: database.keyRing, issuers, signIn: signInOf(issuers),
     adminTokenMaxSeconds: config.adminTokenMaxSeconds, sandboxAllowed: config.sandboxAllowed, trustedProxies: config.trustedProxies,
-    production: config.production, leaks: config.leaks, log,
+    production: config.production, leaks: config.leaks, log, ...(config.publicUrl !== null && { proofIssuer: config.publicUrl }),
   })
   undo.push(service.stop)
   await service.app.listen({ host: config.host, port: config.port })

@@ -12,12 +12,19 @@ export type Factor = typeof factors[number]
 export const channels = ['sms', 'voice', 'email', 'totp', 'passkey', 'recoveryCode', 'temporaryAccessPass'] as const
 export type Channel = typeof channels[number]
 
+/** Channels whose codes can be guessed: locked after too many wrong codes in a row. A passkey and a pass stay usable. */
+export const guessableChannels = ['sms', 'voice', 'email', 'totp', 'recoveryCode'] as const satisfies readonly Channel[]
+
 /** The channels on which a message goes out to an address. */
 export const messageChannels = ['sms', 'voice', 'email'] as const
 export type MessageChannel = typeof messageChannels[number]
 
 export const purposes = ['verifyContact', 'signIn', 'stepUp', 'recovery', 'callerCheck', 'transaction'] as const
 export type Purpose = typeof purposes[number]
+
+/** Who may start which (Contract, "Challenge"); a caller check is for the help desk. */
+export const purposesOfApps = ['verifyContact', 'signIn', 'stepUp', 'recovery', 'transaction'] as const satisfies readonly Purpose[]
+export const purposesOfPersons = ['verifyContact', 'stepUp', 'recovery'] as const satisfies readonly Purpose[]
 
 export const challengeStatuses = ['pending', 'approved', 'exhausted', 'expired', 'canceled', 'failed'] as const
 export type ChallengeStatus = typeof challengeStatuses[number]
@@ -27,6 +34,9 @@ export type DeliveryState = typeof deliveryStates[number]
 
 export const userStatuses = ['active', 'disabled', 'offboarded'] as const
 export type UserStatus = typeof userStatuses[number]
+
+/** Why sessions are revoked, or a user is reset. */
+export const resetReasons = ['lostDevice', 'newDevice', 'compromised', 'left', 'other'] as const
 
 export const roles = ['user', 'reader', 'helpdesk', 'privilegedAdmin', 'policyAdmin', 'auditor'] as const
 export type Role = typeof roles[number]
@@ -49,6 +59,8 @@ interface ActionRule {
   administrative: boolean
   /** It changes something, so that a person needs a fresh second factor. */
   changes: boolean
+  /** Done to a privileged user, every change waits for a second approver but what says that it does not. */
+  waits?: false
 }
 
 const readers = ['reader', 'helpdesk', 'privilegedAdmin'] as const
@@ -64,7 +76,14 @@ export const actions = {
   'contactMethods.write': { self: true, roles: helpers, scope: 'contact-methods:write', administrative: false, changes: true },
   'contactMethods.preVerify': { self: false, roles: ['privilegedAdmin'], scope: null, administrative: false, changes: true },
   'challenges.start': { self: true, roles: [], scope: 'challenges:write', administrative: false, changes: false },
+  'callerChecks.start': { self: false, roles: helpers, scope: null, administrative: true, changes: false },
   'challenges.use': { self: true, roles: [], scope: 'challenges:write', administrative: false, changes: false },
+  'lockout.read': { self: true, roles: readers, scope: 'sign-in:read', administrative: false, changes: false },
+  'lockout.lift': { self: false, roles: helpers, scope: null, administrative: true, changes: true, waits: false },
+  'sessions.revoke': { self: true, roles: helpers, scope: 'mfa-resets:write', administrative: false, changes: true, waits: false },
+  'fraud.read': { self: false, roles: ['policyAdmin'], scope: null, administrative: true, changes: false },
+  'fraud.write': { self: false, roles: ['policyAdmin'], scope: null, administrative: true, changes: true },
+  'signIn.read': { self: true, roles: readers, scope: 'sign-in:read', administrative: false, changes: false },
   'policy.read': { self: false, roles: ['reader', 'helpdesk', 'privilegedAdmin', 'policyAdmin'], scope: null, administrative: true, changes: false },
   'policy.write': { self: false, roles: ['policyAdmin'], scope: null, administrative: true, changes: true },
   'organization.read': { self: false, roles: ['reader', 'helpdesk', 'privilegedAdmin', 'policyAdmin'], scope: null, administrative: true, changes: false },
@@ -77,6 +96,6 @@ export const ruleOf = (action: Action): ActionRule => actions[action]
 
 /** Why a caller who may see a target may not touch it; the `rule` of a 403. */
 export const authorityRules = [
-  'role', 'scope', 'privileged_target', 'second_approver', 'self_administration', 'policy_pre_verified', 'reveal', 'unknown_tenant',
+  'role', 'scope', 'purpose', 'privileged_target', 'second_approver', 'self_administration', 'policy_pre_verified', 'reveal', 'unknown_tenant',
 ] as const
 export type AuthorityRule = typeof authorityRules[number]

@@ -84,8 +84,8 @@ export class Refusal extends Error {
   }
 }
 
-/** A refusal for want of authority. It leaves an audit row, in a transaction of its own. */
-export class AuthorityRefusal extends Refusal {
+/** A refusal that leaves an audit row, called `action`, in a transaction of its own. */
+export class RecordedRefusal extends Refusal {
   readonly action: string
   readonly userId: string | null
   constructor (code: RefusalCode, detail: string, about: { action: string, userId: string | null }, extras: RefusalExtras = {}) {
@@ -94,6 +94,9 @@ export class AuthorityRefusal extends Refusal {
     this.userId = about.userId
   }
 }
+
+/** A refusal for want of authority. */
+export class AuthorityRefusal extends RecordedRefusal {}
 
 /** The same words whoever asks and whatever is hidden, so that nothing can be told apart. */
 export const notFoundDetail = 'There is nothing here that you may see.'

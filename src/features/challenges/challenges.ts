@@ -2,15 +2,16 @@ import type { TenantTx } from '../../platform/db/index.ts'
 import type { Actor, Deps } from '../../platform/deps.ts'
 import { notFound, Refusal, type RefusalCode } from '../../platform/refusal.ts'
 import type { Channel, ChallengeStatus, DeliveryState, Purpose } from '../../vocabulary.ts'
+import { record } from '../audit/audit.ts'
 import { withdrawMessages } from '../delivery/delivery.ts'
-import { forgetDestinationSends } from '../limits/destinations.ts'
-import { cancel, cancelOfMethod, fail, readOwn, type ChallengeRow, type ReadRow } from './queries.ts'
+import { forgetNewestSend } from '../limits/sends.ts'
+import { cancel, cancelOfMethod, fail, readOwn, type ChallengeRow, type ReadRow, type Starter } from './queries.ts'
 import type { Challenge } from './schema.ts'
 
 export { isWaiting } from './queries.ts'
 
 /** Who started a challenge: only they may read, check, resend or cancel it. */
-export const starterOf = ({ kind, subject }: Actor) => ({ kind, id: subject })
+export const starterOf = ({ kind, subject }: Actor): Starter => ({ kind, id: subject })
 
 /** The starter's own challenge; anyone else's is 404. */
 export async function readChallenge (deps: Deps, actor: Actor, challengeId: string): Promise<Challenge> {
@@ -29,6 +30,17 @@ export async function ownChallengeIn (tx: TenantTx, actor: Actor, challengeId: s
   const { rows: [row] } = await tx.db.executeQuery(readOwn(challengeId, starterOf(actor)))
   if (!row) throw notFound()
   return row
+}
+
+/** Cancels a challenge that is pending; what has not gone out yet is not sent. */
+export async function cancelChallenge (deps: Deps, tx: TenantTx, actor: Actor, challengeId: string): Promise<Challenge> {
+  await ownChallengeIn(tx, actor, challengeId)
+  const canceled = await cancel(tx, [challengeId])
+  const row = await ownChallengeIn(tx, actor, challengeId)
+  if (canceled.length === 0) throw endedRefusal(row)
+  await withdrawMessages(tx, canceled)
+  await record(deps, tx, actor, { action: 'challenge.canceled', userId: row.user_id, details: { challengeId, purpose: row.purpose } })
+  return toChallenge(row)
 }
 
 /** Why a challenge that has ended is not judged any more. */
@@ -62,13 +74,15 @@ export async function cancelChallengesOf (tx: TenantTx, methodId: string): Promi
   await withdrawMessages(tx, await cancelOfMethod(tx, methodId))
 }
 
-/** No carrier took the message: the challenge ends, and does not count against anyone's limits. */
+/** No carrier took the newest message: the challenge ends, and that send does not count against the user's limits. */
 export async function failChallenge (tx: TenantTx, challengeId: string): Promise<void> {
-  const destination = await fail(tx, challengeId)
-  if (destination) await forgetDestinationSends(tx, destination, challengeId, 'failed')
+  const failed = await fail(tx, challengeId)
+  if (failed) await forgetNewestSend(tx, failed)
 }
 
-export function toChallenge (row: ReadRow): Challenge {
+type ShownRow = Omit<ReadRow, 'tenant_id' | 'used_at' | 'proof_issued_at' | 'code_mac' | 'code_key_version'>
+
+export function toChallenge (row: ShownRow): Challenge {
   return {
     id: row.id, status: row.overdue ? 'expired' : row.status as ChallengeStatus, purpose: row.purpose as Purpose, channel: row.channel as Channel,
     methodId: row.method_id, destination: row.destination, codeLength: row.code_length,
@@ -77,6 +91,9 @@ export function toChallenge (row: ReadRow): Challenge {
     endedAt: (row.overdue ? row.expires_at : row.ended_at)?.toISOString() ?? null, delivery: row.delivery as DeliveryState | null,
   }
 }
+
+/** What a decoy's HMAC covers: no code comes out the same. */
+export const noCode = ({ id }: Pick<ChallengeRow, 'id'>) => ['decoy', id]
 
 /** What a code's HMAC covers: a code that is right for another challenge, user, method or purpose is a wrong code. */
 export const codeParts = (row: Pick<ChallengeRow, 'id' | 'user_id' | 'method_id' | 'purpose'>, code: string) => [row.id, row.user_id, row.method_id, row.purpose, code]

@@ -1,40 +1,105 @@
-import { sql, type CompiledQuery, type Insertable, type Selectable } from 'kysely'
-import { DummyDriver, Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler } from 'kysely'
-import type { TenantTx } from '../../platform/db/index.ts'
-import type { Challenges, DB } from '../../platform/db/schema.ts'
+import { DummyDriver, Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler, sql, type CompiledQuery, type Selectable } from 'kysely'
+import type { HotStatement, TenantTx } from '../../platform/db/index.ts'
+import { jsonRow } from '../../platform/db/json.ts'
+import type { AuditEvents, Challenges, DB, Messages } from '../../platform/db/schema.ts'
 
 export type ChallengeRow = Selectable<Challenges>
 export type ReadRow = ChallengeRow & { overdue: boolean, delivery: string | null }
+export interface Starter { kind: 'person' | 'app', id: string }
 
 /** Compiles statements for the batch door, which has no Kysely of its own. */
 const compiler = new Kysely<DB>({ dialect: { createAdapter: () => new PostgresAdapter(), createDriver: () => new DummyDriver(), createIntrospector: (db) => new PostgresIntrospector(db), createQueryCompiler: () => new PostgresQueryCompiler() } })
 
-/** The starter's own challenge, with whether its time is over and how its newest message fares. */
-export const readOwn = (challengeId: string, starter: { kind: string, id: string }): CompiledQuery<ReadRow> => sql<ReadRow>`
+/** How long what a caller sees who may not know more stays `queued`; a real message takes as long or less. */
+const shownQueuedSeconds = 1
+
+/**
+ * The starter's own challenge, with whether its time is over and how its newest message fares. To a starter who may not
+ * know whether there is a user, a message is on its way and then sent, whatever there is.
+ */
+export const readOwn = (challengeId: string, starter: Starter): CompiledQuery<ReadRow> => sql<ReadRow>`
   select c.*, c.status = 'pending' and c.expires_at <= tenant_now() as overdue,
-         (select m.state from messages m where m.tenant_id = c.tenant_id and m.challenge_id = c.id order by m.created_at desc limit 1) as delivery
+         case when not c.blind then (select m.state from messages m where m.tenant_id = c.tenant_id and m.challenge_id = c.id order by m.created_at desc limit 1)
+              when c.status = 'failed' then 'failed'
+              when tenant_now() < c.created_at + make_interval(secs => ${shownQueuedSeconds}) then 'queued' else 'sent' end as delivery
     from challenges c
    where c.tenant_id = current_tenant() and c.id = ${challengeId} and c.starter_kind = ${starter.kind} and c.starter_id = ${starter.id}`.compile(compiler)
 
-/**
- * Counts an attempt before anything is compared, and commits it whatever comes out: of any number of parallel checks
- * at most `attempts_max` get a row back. A challenge that ended, is overdue or belongs to an older epoch gives none.
- */
-export const takeAttempt = (challengeId: string, starter: { kind: string, id: string }): CompiledQuery<ChallengeRow> => sql<ChallengeRow>`
-  update challenges c set attempts = c.attempts + 1
-   where c.tenant_id = current_tenant() and c.id = ${challengeId} and c.starter_kind = ${starter.kind} and c.starter_id = ${starter.id}
-     and c.status = 'pending' and c.attempts < c.attempts_max and c.used_at is null and c.expires_at > tenant_now()
-     and c.mfa_epoch = (select u.mfa_epoch from users u where u.tenant_id = c.tenant_id and u.user_id = c.user_id)
-  returning c.*`.compile(compiler)
-
-/** Exactly one of several right codes gets a row back. */
-export async function approveOnce ({ db, tenantId, now }: TenantTx, challenge: ChallengeRow): Promise<boolean> {
-  const won = await db.updateTable('challenges').set({ status: 'approved', used_at: now, ended_at: now })
-    .where('tenant_id', '=', tenantId).where('id', '=', challenge.id).where('status', '=', 'pending').where('used_at', 'is', null)
-    .where('mfa_epoch', '=', (query) => query.selectFrom('users').select('mfa_epoch').where('tenant_id', '=', tenantId).where('user_id', '=', challenge.user_id))
-    .returning('id').executeTakeFirst()
-  return won !== undefined
+/** What a user's challenges depend on: read at once, before anything is judged. Everything of the user is null where there is none. */
+export interface SettingRow {
+  at: Date
+  policy_version: number
+  policy: Selectable<DB['policies']>['document']
+  organization: string | null
+  default_country: string | null
+  status: string | null
+  privileged: boolean | null
+  mfa_epoch: number | null
+  first_registered_at: Date | null
+  locked_until: Date | null
+  by_method: Record<string, number> | null
+  methods: Array<Record<string, unknown>> | null
 }
+
+export const readSetting: HotStatement = { name: 'read_challenge_setting', text: 'select * from read_challenge_setting($1, $2)' }
+
+/** What must still hold when a challenge is written; null for a decoy that is for nobody. */
+export interface Guard { epoch: number, methodId: string, methodVersion: number, methodStatus: string, policyVersion: number }
+
+export type NewRow = Pick<ChallengeRow, 'tenant_id' | 'id' | 'user_id' | 'method_id' | 'purpose' | 'channel' | 'starter_kind' | 'starter_id' | 'status' | 'code_mac' |
+  'code_key_version' | 'code_length' | 'attempts' | 'attempts_max' | 'destination_index' | 'destination' | 'mfa_epoch' | 'decoy' | 'blind' | 'prefix_index' | 'address_bucket' | 'context_hash' | 'context_display'>
+
+/** What is written together with a code that goes out. Without a message nothing is sent. */
+export interface Outgoing {
+  message: Pick<Selectable<Messages>, 'tenant_id' | 'id' | 'user_id' | 'challenge_id' | 'channel' | 'kind' | 'recipient' | 'content'> | null
+  event: Selectable<AuditEvents>
+  guard: Guard | null
+  /** For `take_send`. */
+  sends: string
+  lifetimeSeconds: number
+}
+
+export interface StartedRow { outcome: 'started' | 'stale' | 'refused', refused_by: string | null, available_at: Date | null, pending_id: string | null, remaining: number | null, created_at: Date | null, expires_at: Date | null }
+
+/** Takes the sends, cancels what it supersedes and writes challenge, message and audit row; or does none of it and says why. */
+export const startUnlessRefused = (row: NewRow, { message, event, guard, sends, lifetimeSeconds }: Outgoing): CompiledQuery<StartedRow> => sql<StartedRow>`
+  select * from start_challenge(${jsonRow(row)}, ${lifetimeSeconds}, ${message && jsonRow(message)}, ${jsonRow(event)}, ${guard && JSON.stringify(guard)}, ${sends})`.compile(compiler)
+
+export interface NewCode { mac: Buffer, keyVersion: number, length: number }
+export interface ResentRow { outcome: 'sent' | 'stale' | 'ended' | 'refused', refused_by: string | null, available_at: Date | null }
+
+/** Sends a new code for a challenge that is pending; the old one is wrong from then on. */
+export const resendUnlessRefused = (challengeId: string, code: NewCode, { message, event, guard, sends, lifetimeSeconds }: Outgoing): CompiledQuery<ResentRow> => sql<ResentRow>`
+  select * from resend_challenge(${challengeId}, ${code.mac}, ${code.keyVersion}, ${code.length}, ${lifetimeSeconds}, ${message && jsonRow(message)}, ${jsonRow(event)},
+                                 ${guard && JSON.stringify(guard)}, ${sends})`.compile(compiler)
+
+/** An attempt that was counted, or that was not because the user is locked. */
+export interface AttemptRow extends Pick<ChallengeRow, 'id' | 'user_id' | 'method_id' | 'purpose' | 'channel' | 'code_mac' | 'code_key_version' | 'attempts' | 'attempts_max' | 'destination_index' |
+  'mfa_epoch' | 'context_hash' | 'decoy' | 'blind'> {
+  outcome: 'judge' | 'locked'
+  /** The tenant's time. */
+  at: Date
+  locked_until: Date | null
+  /** Wrong codes in a row, this attempt among them until it proves right; null where they do not count. */
+  in_a_row: number | null
+  on_method: number | null
+}
+
+/**
+ * Counts an attempt before anything is compared, and commits it whatever comes out. A challenge that ended, is overdue
+ * or belongs to an older epoch gives no row.
+ */
+export const takeAttempt = (challengeId: string, starter: Starter): CompiledQuery<AttemptRow> => sql<AttemptRow>`
+  select * from take_attempt(${challengeId}, ${starter.kind}, ${starter.id})`.compile(compiler)
+
+export interface ApprovedRow { outcome: 'approved' | 'gone' | 'ended', issued_at: Date | null }
+
+/**
+ * Exactly one of several right codes is told `approved`, and none whose code was replaced after it was judged. `gone`
+ * cancels: the user or the method is not what it was. Writes the audit row, if it is given.
+ */
+export const approveOnce = (challengeId: string, judgedMac: Buffer, event: Selectable<AuditEvents> | null): CompiledQuery<ApprovedRow> => sql<ApprovedRow>`
+  select * from approve_challenge(${challengeId}, ${judgedMac}, ${event && jsonRow(event)})`.compile(compiler)
 
 /** Ends a challenge whose last attempt was wrong; false if it ended otherwise meanwhile. */
 export async function exhaust ({ db, tenantId, now }: TenantTx, challengeId: string): Promise<boolean> {
@@ -43,30 +108,11 @@ export async function exhaust ({ db, tenantId, now }: TenantTx, challengeId: str
   return ended !== undefined
 }
 
-/**
- * The user's challenges that still wait for a code, oldest first; those whose time is over are written down as expired.
- * All are locked, and before any destination is: everyone takes user, challenges and destination in this order, or
- * one who ends a challenge and one who starts its successor would wait for each other.
- */
-export async function lockPending ({ db, tenantId, now }: TenantTx, userId: string): Promise<ChallengeRow[]> {
-  const rows = await db.selectFrom('challenges').selectAll()
-    .where('tenant_id', '=', tenantId).where('user_id', '=', userId).where('status', '=', 'pending').orderBy('id').forNoKeyUpdate().execute()
-  const overdue = rows.filter((row) => row.expires_at <= now).map((row) => row.id)
-  if (overdue.length > 0) {
-    await db.updateTable('challenges').set({ status: 'expired', ended_at: sql`expires_at` }).where('tenant_id', '=', tenantId).where('id', 'in', overdue).execute()
-  }
-  return rows.filter((row) => row.expires_at > now)
-}
-
-export async function insertChallenge ({ db }: TenantTx, row: Insertable<Challenges>): Promise<ChallengeRow> {
-  return db.insertInto('challenges').values(row).returningAll().executeTakeFirstOrThrow()
-}
-
 /** Cancels those of them that are still pending; answers which. */
 export async function cancel ({ db, tenantId, now }: TenantTx, challengeIds: string[]): Promise<string[]> {
   if (challengeIds.length === 0) return []
   const rows = await db.updateTable('challenges').set({ status: 'canceled', ended_at: now })
-    .where('tenant_id', '=', tenantId).where('id', 'in', challengeIds).where('status', '=', 'pending').returning('id').execute()
+    .where('tenant_id', '=', tenantId).where('id', 'in', challengeIds).where('status', '=', 'pending').where('expires_at', '>', now).returning('id').execute()
   return rows.map((row) => row.id)
 }
 
@@ -84,9 +130,14 @@ export async function isWaiting ({ db, tenantId, now }: TenantTx, challengeId: s
   return row !== undefined
 }
 
-/** No carrier took the message: the challenge has failed. Answers its destination, or nothing if it had ended. */
-export async function fail ({ db, tenantId, now }: TenantTx, challengeId: string): Promise<Buffer | undefined> {
-  const row = await db.updateTable('challenges').set({ status: 'failed', ended_at: now })
-    .where('tenant_id', '=', tenantId).where('id', '=', challengeId).where('status', '=', 'pending').where('expires_at', '>', now).returning('destination_index').executeTakeFirst()
-  return row?.destination_index
+/**
+ * Fails a challenge whose newest message no carrier took: one that came after it may yet arrive. Answers what it was,
+ * or nothing if it has ended or goes on.
+ */
+export async function fail ({ db, tenantId, now }: TenantTx, challengeId: string): Promise<Pick<ChallengeRow, 'id' | 'user_id' | 'destination_index'> | undefined> {
+  return db.updateTable('challenges').set({ status: 'failed', ended_at: now })
+    .where('tenant_id', '=', tenantId).where('id', '=', challengeId).where('status', '=', 'pending').where('expires_at', '>', now)
+    .where(({ selectFrom }) => selectFrom('messages').select('state').where('tenant_id', '=', tenantId).where('challenge_id', '=', challengeId)
+      .orderBy('queued_at', 'desc').limit(1), '=', 'failed')
+    .returning(['id', 'user_id', 'destination_index']).executeTakeFirst()
 }

@@ -27,6 +27,8 @@ export const Challenge = closed({
 })
 export type Challenge = Static<typeof Challenge>
 
+export const canceledExample = { ...(Challenge.examples as Challenge[])[0]!, status: 'canceled', endedAt: '2026-11-22T09:31:00.000Z', delivery: 'sent' }
+
 export const NewChallenge = closed({
   userId: Type.String({ minLength: 1, maxLength: 128, pattern: '^(?!\\.{1,2}$)[A-Za-z0-9._@|:+=-]{1,128}$', description: 'Whom it is for; `me` for the subject of the token.' }),
   purpose: oneOf(purposes),
@@ -37,7 +39,7 @@ export const NewChallenge = closed({
   context: Type.Optional(closed({
     display: Type.String({ minLength: 1, maxLength: 80, description: 'Part of the message.' }),
     data: Type.Optional(Type.Record(Type.String({ maxLength: 100 }), Type.Unknown(), { maxProperties: 50 })),
-  }, { description: 'What a `transaction` is about.' })),
+  }, { description: 'What the person is asked to approve; needed for a `transaction`, and for apps only. 2 KiB in all.' })),
 }, {
   $id: 'NewChallenge', title: 'NewChallenge',
   examples: [{ userId: 'me', purpose: 'verifyContact', methodId: '0199c0de-0000-7000-8000-000000000002', channel: 'sms' }],
@@ -54,12 +56,15 @@ export type Verification = Static<typeof Verification>
 export const Approval = closed({
   challengeId: Uuid,
   status: Type.Literal('approved'),
-  proof: Nullable(Type.String(), { description: 'Null for `verifyContact`: its proof serves nothing, the method is active.' }),
+  proof: Type.String({ description: 'A signed token (JWT) that says who was verified, how, for what and for whom. It is not kept; only this answer has it.' }),
 }, {
   $id: 'ChallengeApproval', title: 'ChallengeApproval',
-  examples: [{ challengeId: '0199c0de-0000-7000-8000-000000000003', status: 'approved', proof: null }],
+  examples: [{ challengeId: '0199c0de-0000-7000-8000-000000000003', status: 'approved', proof: 'eyJhbGciOiJFUzI1NiIsInR5cCI6ImxhdGNoa2V5LXByb29mK2p3dCJ9.e30.c2lnbmF0dXJl' }],
 })
 export type Approval = Static<typeof Approval>
+
+/** A body that says nothing; it may also be left away. */
+export const NoFields = closed({}, { $id: 'NoFields', title: 'NoFields', description: 'Nothing: the body may be left away.', examples: [{}] })
 
 export const ChallengeParams = closed({
   challengeId: { ...Uuid, description: '`id` in the answer to starting the challenge.', examples: ['0199c0de-0000-7000-8000-000000000003'] },

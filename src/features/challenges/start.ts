@@ -1,88 +1,160 @@
 import { isIP } from 'node:net'
-import type { TenantTx } from '../../platform/db/index.ts'
 import type { Actor, Deps } from '../../platform/deps.ts'
 import { notFound, Refusal } from '../../platform/refusal.ts'
-import { messageChannels, type Channel, type MessageChannel } from '../../vocabulary.ts'
-import { record } from '../audit/audit.ts'
-import { judgeCaller } from '../authority/may.ts'
-import { findDefaultMethod, judgeVerifier, knownMethod } from '../contact-methods/contact-methods.ts'
-import { waitingValue } from '../contact-methods/activate.ts'
-import { channelsOf, displayOf } from '../contact-methods/value.ts'
-import { enqueue } from '../delivery/delivery.ts'
-import { takeDestinationSend } from '../limits/destinations.ts'
-import { organizationDefaults } from '../organization/organization.ts'
-import { policyInForce } from '../policy/policy.ts'
-import { lockedUser } from '../users/users.ts'
-import { cancelChallenges, codeParts, toChallenge } from './challenges.ts'
-import { insertChallenge, lockPending } from './queries.ts'
+import { purposesOfApps, purposesOfPersons, type Purpose } from '../../vocabulary.ts'
+import { eventOf } from '../audit/audit.ts'
+import { judgeCaller, refused } from '../authority/may.ts'
+import { judgeVerifier } from '../contact-methods/contact-methods.ts'
+import { displayOf, isEmail } from '../contact-methods/value.ts'
+import { addressBucketOf, prefixIndexOf, sendArgument, type Send, type SendBucket } from '../limits/sends.ts'
+import { codeParts, noCode, starterOf, toChallenge } from './challenges.ts'
+import { destinationFor, requireChannel, type Destination } from './choose.ts'
+import { contextHashOf, sealContextDisplay, unfit } from './context.ts'
+import { decoyDestination, isBlind, tells, type DecoyDestination } from './decoys.ts'
+import { startUnlessRefused, type NewRow, type Outgoing } from './queries.ts'
 import type { Challenge, NewChallenge } from './schema.ts'
-import { codeMessage } from './texts.ts'
+import { blockIfBreached, codeMessageRow, lifetimeSecondsOf, preparationsMax, sendLimited, type Run } from './send.ts'
+import { settingOf, type Reachable, type Setting } from './setting.ts'
 
 const attemptsMax = 5
 
 /**
- * Starts a challenge for a value that waits to be verified and writes its message, all in one transaction: what is
- * refused sends nothing, counts nothing and cancels nothing.
+ * Starts a challenge and writes its message, all in one statement: what is refused sends nothing, counts nothing and
+ * cancels nothing. Everything is judged on what was read before; if that has changed when it is written, it is judged
+ * anew. An app that may not learn who can be reached gets a decoy where others get a refusal.
  */
-export async function startChallenge (deps: Deps, tx: TenantTx, actor: Actor, input: NewChallenge): Promise<Challenge> {
+export async function startChallenge (deps: Deps, actor: Actor, input: NewChallenge, run: Run): Promise<Challenge> {
   const userId = input.userId === 'me' && actor.kind === 'person' ? actor.subject : input.userId
-  judgeCaller(actor, 'challenges.start', userId)
-  if (input.purpose !== 'verifyContact') throw new Refusal('channel_not_available', 'Challenges of this purpose are not available yet.')
-  if (input.context !== undefined) throw unfit('/context', 'not_allowed', 'is only for a transaction')
-  if (input.clientAddress !== undefined && isIP(input.clientAddress) === 0) throw unfit('/clientAddress', 'address', 'is not an IP address')
+  judgeStarter(actor, input, userId)
+  judgeInput(actor, input)
+  const contextHash = input.context === undefined ? null : contextHashOf(input.context)
 
-  const user = await lockedUser(tx, userId)
-  if (user.status !== 'active') throw notFound()
-  const own = (await lockPending(tx, userId)).filter((row) => row.starter_kind === actor.kind && row.starter_id === actor.subject)
-  const method = input.methodId === undefined ? await defaultMethod(tx, userId) : await knownMethod(tx, userId, input.methodId)
-  const waiting = waitingValue(deps.keys, method, tx.now)
-  if (!waiting) throw new Refusal('method_not_usable', 'There is no value of this method that waits to be verified.')
-  const policy = await policyInForce(tx)
-  if (actor.kind === 'app') judgeVerifier(actor, user, policy, method)
-  const channel = channelFor(channelsOf(method.kind, waiting.lineType), input.channel)
-
-  const id = deps.random.uuid()
-  const send = await takeDestinationSend(tx, waiting.destinationIndex, id, policy.limits)
-  if (!send.taken) {
-    const there = own.findLast((row) => row.destination_index.equals(waiting.destinationIndex))
-    throw new Refusal('send_limited', 'Too many codes went there lately. Wait, or use the code you have.', {
-      retryAfterSeconds: Math.max(1, Math.ceil((send.availableAt.getTime() - tx.now.getTime()) / 1000)), ...(there && { challengeId: there.id }),
+  for (let preparation = 1; preparation <= preparationsMax; preparation++) {
+    const setting = await settingOf(deps, actor.tenantId, userId)
+    requireChannel(input.purpose, input.channel, setting.policy)
+    const prepared = prepare(deps, actor, setting, userId, input, contextHash)
+    const [written] = await run(startUnlessRefused(prepared.row, prepared.outgoing))
+    if (written!.outcome === 'stale') continue
+    if (written!.outcome === 'refused') {
+      const bucket = written!.refused_by as SendBucket
+      await blockIfBreached(deps, actor, bucket, prepared.number)
+      throw sendLimited(bucket, written!.available_at!, setting.at, written!.pending_id)
+    }
+    deps.wake('deliver')
+    return toChallenge({
+      ...prepared.row, created_at: written!.created_at!, expires_at: written!.expires_at!, resend_available_at: written!.available_at!, sends_remaining: written!.remaining!,
+      ended_at: null, overdue: false, delivery: 'queued',
     })
   }
-  // A value that nobody verifies in time is gone, and its last code with it.
-  const untilGoneSeconds = Math.floor((method.pending_expires_at!.getTime() - tx.now.getTime()) / 1000)
-  const lifetimeSeconds = Math.min(channel === 'email' ? policy.codes.emailSeconds : policy.codes.phoneSeconds, untilGoneSeconds)
+  throw new Refusal('unavailable', 'The user\'s methods are being changed. Try again.', { retryAfterSeconds: 1 })
+}
+
+/** Who may start what for whom (Contract, "Challenge"). */
+function judgeStarter (actor: Actor, { purpose }: NewChallenge, userId: string): void {
+  if (purpose === 'callerCheck') return judgeCaller(actor, 'callerChecks.start', userId)
+  judgeCaller(actor, 'challenges.start', userId)
+  const starts = actor.kind === 'app' ? purposesOfApps : purposesOfPersons
+  if (!starts.some((one) => one === purpose)) throw refused('challenges.start', userId, 'purpose')
+}
+
+function judgeInput ({ kind }: Actor, { purpose, context, clientAddress }: NewChallenge): void {
+  if (purpose === 'transaction' && context === undefined) throw unfit('/context', 'required', 'is needed for a transaction')
+  if (context !== undefined && (kind !== 'app' || purpose === 'verifyContact')) throw unfit('/context', 'not_allowed', 'is what an app asks the person to approve')
+  if (clientAddress !== undefined && isIP(clientAddress) === 0) throw unfit('/clientAddress', 'address', 'is not an IP address')
+}
+
+interface Prepared { row: NewRow, outgoing: Outgoing, number: string | null }
+
+function prepare (deps: Deps, actor: Actor, setting: Setting, userId: string, input: NewChallenge, contextHash: Buffer | null): Prepared {
+  const blind = isBlind(actor)
+  try {
+    const user = reachable(actor, setting, userId, input)
+    const destination = destinationFor(deps.keys, setting, user, input)
+    if (user.lockedUntil && input.purpose !== 'callerCheck') {
+      // To who may not hear of the lock everything looks as before, and no code is right.
+      if (blind) return prepareDecoy(deps, actor, setting, userId, input, contextHash, shownAs(destination), guardOf(setting, user, destination))
+      throw userLocked(user.lockedUntil, setting.at)
+    }
+    if (input.purpose === 'verifyContact' && actor.kind === 'app') judgeVerifier(actor, { user_id: userId, first_registered_at: user.firstRegisteredAt, mfa_epoch: user.epoch }, setting.policy, destination.method)
+    return prepareReal(deps, actor, setting, userId, input, contextHash, user, destination)
+  } catch (error) {
+    if (!blind || !tells(error)) throw error
+    return prepareDecoy(deps, actor, setting, userId, input, contextHash, decoyDestination(deps, actor, setting, userId, input), null)
+  }
+}
+
+/** The user, if a challenge can be started for them. */
+function reachable (actor: Actor, { user }: Setting, userId: string, { purpose }: NewChallenge): Reachable {
+  if (!user) throw notFound()
+  if (user.status === 'offboarded') throw new Refusal('user_offboarded', 'The user was off-boarded.')
+  if (user.status === 'disabled') throw new Refusal('no_usable_method', 'The user is disabled.')
+  if (purpose === 'callerCheck' && user.privileged && !actor.roles.includes('privilegedAdmin')) throw refused('callerChecks.start', userId, 'privileged_target')
+  return user
+}
+
+export const userLocked = (until: Date, at: Date) =>
+  new Refusal('user_locked', 'There were too many wrong codes.', { retryAfterSeconds: Math.max(1, Math.ceil((until.getTime() - at.getTime()) / 1000)) })
+
+const shownAs = ({ method, channel, text, index }: Destination): DecoyDestination => ({ methodId: method.id, channel, display: displayOf(method.kind, text), index })
+
+/** What must still hold when a challenge is written. */
+export const guardOf = ({ policyVersion }: Setting, { epoch }: Reachable, { method }: Destination) =>
+  ({ epoch, methodId: method.id, methodVersion: method.version, methodStatus: method.status, policyVersion })
+
+function prepareReal (deps: Deps, actor: Actor, setting: Setting, userId: string, input: NewChallenge, contextHash: Buffer | null, user: Reachable, destination: Destination): Prepared {
+  const { policy } = setting
+  const id = deps.random.uuid()
   const code = deps.random.digits(policy.codes.length)
-  const identity = { id, user_id: userId, method_id: method.id, purpose: input.purpose }
-  const challenge = await insertChallenge(tx, {
-    tenant_id: tx.tenantId, ...identity, channel, starter_kind: actor.kind, starter_id: actor.subject, status: 'pending',
-    code_mac: deps.keys.mac('code', tx.tenantId, codeParts(identity, code)), code_key_version: deps.keys.newest, code_length: policy.codes.length,
-    attempts_max: attemptsMax, destination_index: waiting.destinationIndex, destination: displayOf(method.kind, waiting.text), mfa_epoch: user.mfa_epoch,
-    created_at: tx.now, expires_at: new Date(tx.now.getTime() + lifetimeSeconds * 1000), resend_available_at: send.availableAt, sends_remaining: send.remaining,
-  })
-  await cancelChallenges(tx, own.filter((row) => row.purpose === input.purpose && row.method_id === method.id).map((row) => row.id))
-
-  const organization = await organizationDefaults(tx)
-  await enqueue(deps, tx, {
-    userId, challengeId: id, channel, kind: 'code', recipient: { to: waiting.text, extension: waiting.extension },
-    content: codeMessage({ channel, purpose: input.purpose, code, organization: organization.name, app: actor.kind === 'app' ? actor.subject : null, lifetimeSeconds }),
-  }, lifetimeSeconds)
-  await record(deps, tx, actor, { action: 'challenge.started', userId, details: { challengeId: id, methodId: method.id, purpose: input.purpose, channel } })
-  return toChallenge({ ...challenge, overdue: false, delivery: 'queued' })
+  const lifetimeSeconds = lifetimeSecondsOf(setting, destination, input.purpose)
+  const send = sendTo(destination, input.purpose, addressBucketOf(deps.keys, actor.tenantId, input.clientAddress))
+  return {
+    number: send.number,
+    row: rowOf(deps, actor, setting, input, {
+      id, user_id: userId, method_id: destination.method.id, channel: destination.channel, destination: displayOf(destination.method.kind, destination.text), destination_index: destination.index,
+      mfa_epoch: user.epoch, decoy: false, prefix_index: prefixIndexOf(deps.keys, actor.tenantId, send), address_bucket: send.addressBucket, context_hash: contextHash,
+    }, code),
+    outgoing: {
+      message: codeMessageRow(deps, actor, setting, destination, { userId, challengeId: id, purpose: input.purpose, code, lifetimeSeconds, contextDisplay: input.context?.display ?? null }),
+      event: startedEvent(deps, actor, setting, userId, { challengeId: id, methodId: destination.method.id, purpose: input.purpose, channel: destination.channel }),
+      guard: guardOf(setting, user, destination), sends: sendArgument(deps.keys, actor.tenantId, policy, send), lifetimeSeconds,
+    },
+  }
 }
 
-const unfit = (pointer: string, code: string, message: string) =>
-  new Refusal('validation_failed', 'The body does not fit the schema.', { errors: [{ pointer, code, message }] })
-
-/** Without a method the default one is meant. */
-async function defaultMethod (tx: TenantTx, userId: string) {
-  const method = await findDefaultMethod(tx, userId)
-  if (!method) throw new Refusal('no_usable_method', 'The user has no default method. Name the method.')
-  return method
+/** Everything as for a real one, but for the message; no code is right. */
+function prepareDecoy (deps: Deps, actor: Actor, setting: Setting, userId: string, input: NewChallenge, contextHash: Buffer | null, shown: DecoyDestination, guard: Outgoing['guard']): Prepared {
+  const { policy } = setting
+  const id = deps.random.uuid()
+  const send: Send = { number: null, proven: true, decoy: true, addressBucket: addressBucketOf(deps.keys, actor.tenantId, input.clientAddress) }
+  return {
+    number: null,
+    row: rowOf(deps, actor, setting, input, {
+      id, user_id: userId, method_id: shown.methodId, channel: shown.channel, destination: shown.display, destination_index: shown.index,
+      mfa_epoch: guard?.epoch ?? 0, decoy: true, prefix_index: null, address_bucket: send.addressBucket, context_hash: contextHash,
+    }, null),
+    outgoing: {
+      message: null, event: startedEvent(deps, actor, setting, userId, { challengeId: id, purpose: input.purpose, channel: shown.channel, decoy: true }),
+      guard, sends: sendArgument(deps.keys, actor.tenantId, policy, send), lifetimeSeconds: shown.channel === 'email' ? policy.codes.emailSeconds : policy.codes.phoneSeconds,
+    },
+  }
 }
 
-function channelFor (available: Channel[], wanted: Channel | undefined): MessageChannel {
-  const channel = wanted ?? available[0]!
-  if (!available.includes(channel)) throw new Refusal('channel_not_available', 'The method has no such channel.')
-  return messageChannels.find((one) => one === channel)!
+/** What counts with a send to this destination. */
+export function sendTo ({ method, text }: Destination, purpose: Purpose, addressBucket: string | null): Send {
+  return { number: isEmail(method.kind) ? null : text, proven: purpose !== 'verifyContact', decoy: false, addressBucket }
 }
+
+type Given = Pick<NewRow, 'id' | 'user_id' | 'method_id' | 'channel' | 'destination' | 'destination_index' | 'mfa_epoch' | 'decoy' | 'prefix_index' | 'address_bucket' | 'context_hash'>
+
+/** `code` is null where none is right. */
+function rowOf ({ keys }: Deps, actor: Actor, { policy }: Setting, { purpose, context }: NewChallenge, given: Given, code: string | null): NewRow {
+  const starter = starterOf(actor)
+  return {
+    ...given, tenant_id: actor.tenantId, purpose, context_display: sealContextDisplay(keys, actor.tenantId, given.id, context), starter_kind: starter.kind, starter_id: starter.id, status: 'pending',
+    code_mac: keys.mac('code', actor.tenantId, code === null ? noCode(given) : codeParts({ ...given, purpose }, code)),
+    code_key_version: keys.newest, code_length: policy.codes.length, attempts: 0, attempts_max: attemptsMax, blind: isBlind(actor),
+  }
+}
+
+const startedEvent = (deps: Deps, actor: Actor, { at }: Setting, userId: string, details: Record<string, unknown>) =>
+  eventOf(deps, actor.tenantId, at, actor, { action: 'challenge.started', userId, details })

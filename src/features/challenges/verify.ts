@@ -2,54 +2,65 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { TenantTx } from '../../platform/db/index.ts'
 import type { Actor, Deps } from '../../platform/deps.ts'
 import { Refusal } from '../../platform/refusal.ts'
+import type { Channel } from '../../vocabulary.ts'
 import { record } from '../audit/audit.ts'
-import { activateVerified } from '../contact-methods/activate.ts'
-import { findMethodToVerify, judgeVerifier } from '../contact-methods/contact-methods.ts'
-import { forgetDestinationSends } from '../limits/destinations.ts'
+import { disableMethod } from '../contact-methods/disable.ts'
 import { policyInForce } from '../policy/policy.ts'
-import { lockedUser } from '../users/users.ts'
-import { cancelChallenges, codeParts, endedRefusal, ownChallenge, ownChallengeIn, refusalFor, starterOf } from './challenges.ts'
-import { approveOnce, exhaust, takeAttempt, type ChallengeRow, type ReadRow } from './queries.ts'
+import { approveContact, approveOther } from './approve.ts'
+import { cancelChallengesOf, codeParts, endedRefusal, ownChallenge, starterOf } from './challenges.ts'
+import { exhaust, takeAttempt, type AttemptRow, type ReadRow } from './queries.ts'
 import type { Approval, Verification } from './schema.ts'
+import { runAlone, runIn } from './send.ts'
+import { wrongCodesOfMethodMax } from './setting.ts'
+import { userLocked } from './start.ts'
 
 /** One check of a code, in two steps. */
 export interface Check {
   /** Counts the attempt, and commits that, before anything is compared. Refuses at once unless there is something to write down. */
   count: () => Promise<void>
+  /** After `count`: approves in one statement what needs no more than that. Undefined where a transaction is needed. */
+  approve: () => Promise<Approval | undefined>
   /**
-   * Approves the challenge and makes the value active, for exactly one right code, or ends it for the last wrong one; this
-   * is given back as a refusal, because what it changed must be committed too. Counts first where nobody has.
+   * Approves the challenge, for exactly one right code, or ends it for the last wrong one; this is given back as a
+   * refusal, because what it changed must be committed too. Counts first where nobody has.
    */
   judge: (tx: TenantTx) => Promise<Approval | Refusal>
 }
+
+interface Counted { challenge: AttemptRow, refusal: Refusal | undefined }
 
 /** Judges a code. A transaction that gave way to another and runs again does not count a second attempt. */
 export function checkOf (deps: Deps, actor: Actor, challengeId: string, input: Verification): Check {
   if ((input.code === undefined) === (input.assertion === undefined)) {
     throw new Refusal('validation_failed', 'The body does not fit the schema.', { errors: [{ pointer: '', code: 'oneOf', message: 'must have exactly one of code and assertion' }] })
   }
-  let counted: { challenge: ChallengeRow, refusal: Refusal | undefined } | undefined
+  let counted: Counted | undefined
   const count = async () => {
     if (counted) return counted
     const challenge = await countAttempt(deps, actor, challengeId)
-    counted = { challenge, refusal: refusalOf(deps, challenge, input) }
-    if (counted.refusal && challenge.attempts < challenge.attempts_max) throw counted.refusal
+    counted = { challenge, refusal: refusalOf(deps, actor, challenge, input) }
+    if (counted.refusal && !leavesATrace(challenge)) throw counted.refusal
     return counted
   }
   return {
     async count () { await count() },
+    async approve () {
+      const { challenge, refusal } = await count()
+      return refusal || challenge.purpose === 'verifyContact' ? undefined : approveOther(deps, actor, challenge, runAlone(deps, actor))
+    },
     async judge (tx) {
       const { challenge, refusal } = await count()
-      if (!refusal) return approve(deps, tx, actor, challenge)
-      await endExhausted(deps, tx, actor, challenge)
+      if (!refusal) return challenge.purpose === 'verifyContact' ? approveContact(deps, tx, actor, challenge, runIn(tx)) : approveOther(deps, actor, challenge, runIn(tx))
+      await leaveTrace(deps, tx, actor, challenge)
       return refusal
     },
   }
 }
 
-async function countAttempt (deps: Deps, actor: Actor, challengeId: string): Promise<ChallengeRow> {
+async function countAttempt (deps: Deps, actor: Actor, challengeId: string): Promise<AttemptRow> {
   const [result] = await deps.db.batch(actor.tenantId, [takeAttempt(challengeId, starterOf(actor))])
-  const taken = result!.rows[0] as ChallengeRow | undefined
+  const taken = result!.rows[0] as AttemptRow | undefined
+  if (taken?.outcome === 'locked') throw await lockedRefusal(deps, actor, taken)
   if (taken) return taken
   let challenge = await ownChallenge(deps, actor, challengeId)
   // The last attempts are being judged by others at this moment: only their verdict says how it ended.
@@ -65,12 +76,18 @@ const lookAgainMs = 25
 
 const isBeingJudged = ({ status, overdue, attempts, attempts_max: max }: ReadRow) => status === 'pending' && !overdue && attempts >= max
 
+/** Nothing was counted: the user is locked, or this method is, which had too many wrong codes. */
+async function lockedRefusal ({ db }: Deps, { tenantId }: Actor, { locked_until: until }: AttemptRow): Promise<Refusal> {
+  const now = await db.inTenant(tenantId, async (tx) => tx.now)
+  return until && until > now ? userLocked(until, now) : new Refusal('user_locked', 'There were too many wrong codes for this method. An administrator must lift that.')
+}
+
 /** Spaces, signs, full-width digits and the like are no code, and were counted all the same (CVE-2025-6014). */
-function faultOf ({ keys }: Deps, challenge: ChallengeRow, { code }: Verification): 'channel_not_available' | 'malformed_code' | 'wrong_code' | undefined {
+function faultOf ({ keys }: Deps, { tenantId }: Actor, challenge: AttemptRow, { code }: Verification): 'channel_not_available' | 'malformed_code' | 'wrong_code' | undefined {
   if (code === undefined) return 'channel_not_available'
   if (!/^[0-9]+$/.test(code)) return 'malformed_code'
-  const right = keys.macMatches('code', challenge.tenant_id, codeParts(challenge, code), challenge.code_key_version, challenge.code_mac)
-  return right ? undefined : 'wrong_code'
+  const right = keys.macMatches('code', tenantId, codeParts(challenge, code), challenge.code_key_version, challenge.code_mac)
+  return right && !challenge.decoy ? undefined : 'wrong_code'
 }
 
 const faultDetails = {
@@ -79,33 +96,24 @@ const faultDetails = {
   wrong_code: 'The code is wrong.',
 }
 
-function refusalOf (deps: Deps, challenge: ChallengeRow, input: Verification): Refusal | undefined {
-  const fault = faultOf(deps, challenge, input)
+function refusalOf (deps: Deps, actor: Actor, challenge: AttemptRow, input: Verification): Refusal | undefined {
+  const fault = faultOf(deps, actor, challenge, input)
   return fault && new Refusal(fault, faultDetails[fault], { attemptsRemaining: challenge.attempts_max - challenge.attempts })
 }
 
-async function endExhausted (deps: Deps, tx: TenantTx, actor: Actor, challenge: ChallengeRow): Promise<void> {
-  if (!await exhaust(tx, challenge.id)) return
-  await record(deps, tx, actor, { action: 'challenge.exhausted', userId: challenge.user_id, details: { challengeId: challenge.id, methodId: challenge.method_id } })
-}
+const isExhausted = ({ attempts, attempts_max: max }: AttemptRow) => attempts >= max
+/** Whether this wrong code is the one that locks the user: from 10 in a row on, every fifth. */
+const locks = ({ locked_until: until }: AttemptRow) => until !== null
+const isWornOut = ({ on_method: wrong }: AttemptRow) => wrong !== null && wrong >= wrongCodesOfMethodMax
 
-async function approve (deps: Deps, tx: TenantTx, actor: Actor, challenge: ChallengeRow): Promise<Approval | Refusal> {
-  const user = await lockedUser(tx, challenge.user_id)
-  if (user.status !== 'active') {
-    await cancelChallenges(tx, [challenge.id])
-    return refusalFor('canceled')
+const leavesATrace = (challenge: AttemptRow) => isExhausted(challenge) || (!challenge.decoy && (locks(challenge) || isWornOut(challenge)))
+
+/** Writes down what a wrong code did beside being counted. */
+async function leaveTrace (deps: Deps, tx: TenantTx, actor: Actor, challenge: AttemptRow): Promise<void> {
+  const about = { userId: challenge.user_id, details: { challengeId: challenge.id, methodId: challenge.method_id, channel: challenge.channel as Channel } }
+  if (!challenge.decoy && isWornOut(challenge)) await disableMethod(deps, tx, actor, await policyInForce(tx), challenge.user_id, challenge.method_id, cancelChallengesOf)
+  if (isExhausted(challenge) && await exhaust(tx, challenge.id)) await record(deps, tx, actor, { action: 'challenge.exhausted', ...about })
+  if (!challenge.decoy && locks(challenge)) {
+    await record(deps, tx, actor, { action: 'user.locked', ...about, details: { ...about.details, wrongCodesInARow: challenge.in_a_row, until: challenge.locked_until!.toISOString() } })
   }
-  const policy = await policyInForce(tx)
-  const method = await findMethodToVerify(tx, challenge.user_id, challenge.method_id)
-  if (method) judgeVerifier(actor, user, policy, method)
-  if (!await approveOnce(tx, challenge)) throw endedRefusal(await ownChallengeIn(tx, actor, challenge.id))
-  if (!method) throw new Refusal('challenge_canceled', 'The method is gone: nobody verified it in time.')
-  const changed = method.status === 'active'
-  await activateVerified(deps.keys, tx, { user, policy }, method, challenge.destination_index)
-  await forgetDestinationSends(tx, challenge.destination_index, challenge.id, 'approved')
-  await record(deps, tx, actor, {
-    action: changed ? 'contactMethod.changeVerified' : 'contactMethod.verified', userId: challenge.user_id,
-    details: { methodId: challenge.method_id, challengeId: challenge.id, channel: challenge.channel },
-  })
-  return { challengeId: challenge.id, status: 'approved', proof: null }
 }

@@ -9,7 +9,7 @@ import { clearDefault, hasValue, selectMethods, updateMethod, withdrawn, type Me
 import { channelsOf, countsForMfa, destinationOf, openExtension, openValue } from './value.ts'
 
 /** The value that waits for its code: of a pending method, or of a pending change. Null if nothing waits. */
-export interface Waiting { text: string, extension: string | null, destinationIndex: Buffer, lineType: string | null }
+export interface Waiting { text: string, extension: string | null, destinationIndex: Buffer, country: string | null, lineType: string | null }
 
 export function waitingValue (keys: Keys, row: MethodRow, now: Date): Waiting | null {
   if (row.pending_expires_at === null || row.pending_expires_at <= now) return null
@@ -17,9 +17,9 @@ export function waitingValue (keys: Keys, row: MethodRow, now: Date): Waiting | 
     text: openValue(keys, row.tenant_id, row.user_id, row.id, value),
     extension: openExtension(keys, row.tenant_id, row.user_id, row.id, extension),
   })
-  if (row.status === 'pending') return { ...open(row.value!, row.extension), destinationIndex: row.destination_index!, lineType: row.line_type }
+  if (row.status === 'pending') return { ...open(row.value!, row.extension), destinationIndex: row.destination_index!, country: row.country, lineType: row.line_type }
   if (row.status === 'active' && row.pending_value) {
-    return { ...open(row.pending_value, row.pending_extension), destinationIndex: row.pending_destination_index!, lineType: row.pending_line_type }
+    return { ...open(row.pending_value, row.pending_extension), destinationIndex: row.pending_destination_index!, country: row.pending_country, lineType: row.pending_line_type }
   }
   return null
 }

@@ -6,7 +6,7 @@ import { Refusal } from '../../platform/refusal.ts'
 import { record } from '../audit/audit.ts'
 import { valuesShown } from '../authority/authority.ts'
 import { fieldFault, pendingUntil } from './add.ts'
-import { byOf, knownMethod, startChange, toContactMethod, type Change } from './contact-methods.ts'
+import { byOf, judgeKnown, knownMethod, startChange, toContactMethod, type Change } from './contact-methods.ts'
 import { makeDefault, promoteNext } from './default.ts'
 import { hasValue, updateMethod, withdrawn, type MethodRow } from './queries.ts'
 import type { ContactMethod, ContactMethodChange } from './schema.ts'
@@ -22,6 +22,7 @@ export type CancelChallenges = (tx: TenantTx, methodId: string) => Promise<void>
 export async function changeContactMethod (deps: Deps, tx: TenantTx, actor: Actor, userId: string, methodId: string, input: ContactMethodChange, precondition: Precondition, cancelChallenges: CancelChallenges): Promise<ContactMethod> {
   const change = await startChange(deps, tx, actor, userId)
   let row = await knownMethod(tx, userId, methodId)
+  judgeKnown(actor, change, row)
   precondition(row.version)
   if (input.kind !== undefined && input.kind !== row.kind) throw new Refusal('kind_immutable', 'The kind cannot change. Add another method and remove this one.')
   if (input.extension !== undefined && input.extension !== null && row.kind !== 'officePhone') throw fieldFault('/extension', 'is only for an officePhone')

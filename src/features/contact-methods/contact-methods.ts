@@ -4,6 +4,7 @@ import type { Keys } from '../../platform/keys.ts'
 import { notFound } from '../../platform/refusal.ts'
 import { isSelf, judgeTarget } from '../authority/may.ts'
 import { requireStepUp, type Registering } from '../authority/step-up.ts'
+import { strongestOf } from '../authority/strength.ts'
 import { organizationDefaults } from '../organization/organization.ts'
 import { policyInForce } from '../policy/policy.ts'
 import type { PolicyDocument } from '../policy/schema.ts'
@@ -21,6 +22,8 @@ export interface Change {
   self: boolean
   /** The first registration, with nothing but a password. */
   passwordOnly: boolean
+  /** What the person, or an app for them, was judged by; undefined for everyone else. */
+  registering: Registering | undefined
   /** For `readValue`. */
   surroundings: { policy: PolicyDocument, defaultCountry: string | null, signInEmail: string | null, privileged: boolean }
 }
@@ -32,11 +35,16 @@ export async function startChange (deps: Deps, tx: TenantTx, actor: Actor, userI
   const policy = await policyInForce(tx)
   const self = isSelf(actor, userId)
   // What an app adds stays pending until the person verifies it, so it needs no proof; what it changes does.
-  const registering = self || (actor.kind === 'app' && !adds) ? registeringOf(user, policy) : undefined
+  const registering = self || (actor.kind === 'app' && !adds) ? { ...registeringOf(user, policy), strongest: await strongestOf(tx, userId) } : undefined
   const passwordOnly = requireStepUp(actor, 'contactMethods.write', registering) === 'password'
   await endOverdue(tx, userId)
   const { defaultCountry } = await organizationDefaults(tx)
-  return { user, policy, self, passwordOnly, surroundings: { policy, defaultCountry, signInEmail: signInEmailOf(deps.keys, user), privileged: user.privileged } }
+  return { user, policy, self, passwordOnly, registering, surroundings: { policy, defaultCountry, signInEmail: signInEmailOf(deps.keys, user), privileged: user.privileged } }
+}
+
+/** A `recovery` proof is for registering: what was verified before is changed and removed with more than that. */
+export function judgeKnown (actor: Actor, { registering }: Change, row: MethodRow): void {
+  if (registering && row.status !== 'pending') requireStepUp(actor, 'contactMethods.write', { ...registering, proofs: [] })
 }
 
 /** The method of this user, or 404. */
@@ -56,8 +64,14 @@ export async function findMethodToVerify (tx: TenantTx, userId: string, methodId
   return selectMethod(tx, userId, methodId)
 }
 
-export const registeringOf = (user: UserRow, policy: PolicyDocument): Registering =>
-  ({ userId: user.user_id, firstRegistration: policy.registration.firstRegistration, everRegistered: user.first_registered_at !== null })
+/** The columns of a user that say what registering takes. */
+export type RegisteringUser = Pick<UserRow, 'user_id' | 'first_registered_at' | 'mfa_epoch'>
+
+export const registeringOf = (user: RegisteringUser, policy: PolicyDocument): Registering =>
+  ({
+    userId: user.user_id, firstRegistration: policy.registration.firstRegistration, everRegistered: user.first_registered_at !== null,
+    epoch: user.mfa_epoch, proofs: policy.registration.proofs,
+  })
 
 /**
  * Judges who may have the value that waits made active. What an app, an import or an administrator brought is verified
@@ -65,7 +79,7 @@ export const registeringOf = (user: UserRow, policy: PolicyDocument): Registerin
  * factor. And what was brought with a password alone, before the first registration, needs the second factor once
  * there is one: else a thief of the password could plant a number and wait.
  */
-export function judgeVerifier (actor: Actor, user: UserRow, policy: PolicyDocument, row: MethodRow): void {
+export function judgeVerifier (actor: Actor, user: RegisteringUser, policy: PolicyDocument, row: MethodRow): void {
   const broughtByThemself = (row.pending_by ?? row.added_by_id) === `person:${row.user_id}`
   const planted = row.password_only && user.first_registered_at !== null
   if (planted || (actor.kind === 'app' && !broughtByThemself)) requireStepUp(actor, 'contactMethods.write', registeringOf(user, policy))

@@ -4,15 +4,17 @@ import { Refusal } from '../../platform/refusal.ts'
 import { record } from '../audit/audit.ts'
 import { valuesShown } from '../authority/authority.ts'
 import type { PolicyDocument } from '../policy/schema.ts'
-import { knownMethod, startChange, toContactMethod } from './contact-methods.ts'
+import { judgeKnown, knownMethod, startChange, toContactMethod } from './contact-methods.ts'
 import { clearDefault, selectMethods, updateMethod, type MethodRow } from './queries.ts'
 import type { ContactMethod, DefaultMethod } from './schema.ts'
 import { channelsOf, countsForMfa } from './value.ts'
 
 /** Chooses the method, and the channel, that is tried first at sign-in. */
 export async function chooseDefault (deps: Deps, tx: TenantTx, actor: Actor, userId: string, { methodId, channel }: DefaultMethod, precondition: Precondition): Promise<ContactMethod> {
-  const { policy } = await startChange(deps, tx, actor, userId)
+  const change = await startChange(deps, tx, actor, userId)
+  const { policy } = change
   const present = await knownMethod(tx, userId, methodId)
+  judgeKnown(actor, change, present)
   precondition(present.version)
   const row = await makeDefault(tx, policy, present, channel)
   if (row !== present) await record(deps, tx, actor, { action: 'defaultMethod.chosen', userId, details: { methodId, channel: row.default_channel } })

@@ -1,9 +1,11 @@
+import type { TenantTx } from '../../platform/db/index.ts'
 import type { Actor, Deps } from '../../platform/deps.ts'
 import { cursorOf, pageOf, positionOf } from '../../platform/http/paging.ts'
 import { notFound } from '../../platform/refusal.ts'
 import { record } from '../audit/audit.ts'
 import { enroll, refuseUnlessWelcome, usesAdministrativeRole } from '../authority/admission.ts'
 import { valuesShown } from '../authority/authority.ts'
+import { limitCaller } from '../limits/callers.ts'
 import { policyInForce } from '../policy/policy.ts'
 import { knownUser } from '../users/users.ts'
 import { knownMethod, toContactMethod } from './contact-methods.ts'
@@ -32,27 +34,32 @@ export async function listContactMethods (deps: Deps, actor: Actor, userId: stri
   return page(deps, actor, userId, methods, query, (row) => toContactMethod(deps.keys, row, { emailCounts: first.email_counts }, full, first.tenant_at))
 }
 
-/** The same with full values, for who may see them. Audited. */
+/** The same with full values, for who may see them. Counted and audited. */
 export async function revealContactMethods (deps: Deps, actor: Actor, userId: string, query: PageQuery): Promise<Page> {
   return deps.db.inTenant(actor.tenantId, async (tx) => {
     await knownUser(tx, userId)
     const shown = valuesShown(actor, userId, true)
     const rows = await selectMethods(tx, userId)
     const policy = await policyInForce(tx)
-    if (shown === 'revealed') await record(deps, tx, actor, { action: 'contactMethods.revealed', userId, details: { methodIds: rows.map((row) => row.id) } })
+    if (shown === 'revealed') await noteReveal(deps, tx, actor, userId, rows.map((row) => row.id))
     return page(deps, actor, userId, rows, query, (row) => toContactMethod(deps.keys, row, policy, shown !== 'masked', tx.now))
   })
 }
 
-/** One method. A reveal is audited. */
+/** One method. A reveal is counted and audited. */
 export async function readContactMethod (deps: Deps, actor: Actor, userId: string, methodId: string, reveal: boolean): Promise<ContactMethod> {
   return deps.db.inTenant(actor.tenantId, async (tx) => {
     await knownUser(tx, userId)
     const row = await knownMethod(tx, userId, methodId)
     const shown = valuesShown(actor, userId, reveal)
-    if (shown === 'revealed') await record(deps, tx, actor, { action: 'contactMethods.revealed', userId, details: { methodIds: [methodId] } })
+    if (shown === 'revealed') await noteReveal(deps, tx, actor, userId, [methodId])
     return toContactMethod(deps.keys, row, await policyInForce(tx), shown !== 'masked', tx.now)
   })
+}
+
+async function noteReveal (deps: Deps, tx: TenantTx, actor: Actor, userId: string, methodIds: string[]): Promise<void> {
+  await limitCaller(tx, actor, 'reveal')
+  await record(deps, tx, actor, { action: 'contactMethods.revealed', userId, details: { methodIds } })
 }
 
 function page ({ keys }: Deps, { tenantId }: Actor, userId: string, rows: ShownRow[], { limit = 50, cursor }: PageQuery, toItem: (row: ShownRow) => ContactMethod): Page {

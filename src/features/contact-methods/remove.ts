@@ -3,7 +3,7 @@ import type { Actor, Deps, Precondition } from '../../platform/deps.ts'
 import { Refusal } from '../../platform/refusal.ts'
 import { record } from '../audit/audit.ts'
 import type { CancelChallenges } from './change.ts'
-import { byOf, knownMethod, startChange } from './contact-methods.ts'
+import { byOf, judgeKnown, knownMethod, startChange } from './contact-methods.ts'
 import { promoteNext } from './default.ts'
 import { selectMethods, updateMethod, withdrawn } from './queries.ts'
 import { meetsPolicy } from './value.ts'
@@ -13,8 +13,10 @@ import { meetsPolicy } from './value.ts'
  * the user is locked, two requests that would each remove one of the last two leave one.
  */
 export async function removeContactMethod (deps: Deps, tx: TenantTx, actor: Actor, userId: string, methodId: string, precondition: Precondition, cancelChallenges: CancelChallenges): Promise<void> {
-  const { policy } = await startChange(deps, tx, actor, userId)
+  const change = await startChange(deps, tx, actor, userId)
+  const { policy } = change
   const row = await knownMethod(tx, userId, methodId)
+  judgeKnown(actor, change, row)
   precondition(row.version)
 
   const active = (await selectMethods(tx, userId)).filter((method) => method.status === 'active')

@@ -27,7 +27,7 @@ export const contactMethodRoutes = (deps: Deps, cancelChallenges: CancelChalleng
       operationId: 'listContactMethods', tags: ['Contact methods'], summary: 'List contact methods',
       description: 'The phones and alternate e-mails of a user, oldest first, pending and disabled ones among them. Values are masked.',
       ...needs('contactMethods.read'), params: OwnerParams, querystring: MethodsQuery,
-      response: answers({ 200: answer(ContactMethodList, 'A page of methods.') }, 'insufficient_user_authentication', 'not_found', 'invalid_cursor'),
+      response: answers({ 200: answer(ContactMethodList, 'A page of methods.') }, 'insufficient_user_authentication', 'not_found', 'invalid_cursor', 'rate_limited'),
     },
   }, async (request) => {
     const list = request.query.reveal ? revealContactMethods : listContactMethods
@@ -57,7 +57,7 @@ export const contactMethodRoutes = (deps: Deps, cancelChallenges: CancelChalleng
       description: 'One method; its id comes from the list. The value is masked.',
       ...needs('contactMethods.read'), params: MethodParams, querystring: MethodQuery, headers: IfNoneMatchHeader,
       response: answers({ 200: answer(ContactMethod, 'The method.', EtagHeader), 304: empty('It still has the version of `If-None-Match`.', EtagHeader) },
-        'insufficient_user_authentication', 'not_found'),
+        'insufficient_user_authentication', 'not_found', 'rate_limited'),
     },
   }, async (request, reply) => {
     const reveal = request.query.reveal ?? false

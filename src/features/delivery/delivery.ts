@@ -1,4 +1,3 @@
-import { sql } from 'kysely'
 import type { TenantTx } from '../../platform/db/index.ts'
 import type { Deps } from '../../platform/deps.ts'
 import type { Keys } from '../../platform/keys.ts'
@@ -33,17 +32,14 @@ export type Provider = (message: Message) => Promise<Outcome>
 export const recipientContext = (id: string) => [id, 'recipient']
 export const contentContext = (id: string) => [id, 'content']
 
-/** Writes the message, sealed, into the transaction of the change it belongs to; a worker sends it after the commit, unless it is useless by then. */
-export async function enqueue (deps: Deps, tx: TenantTx, message: Omit<Message, 'id' | 'tenantId'>, usefulSeconds: number): Promise<void> {
-  const { keys, random, wake } = deps
+/** A sealed message, ready to be written in the transaction of what it belongs to (`write_send`); a worker sends it after the commit. */
+export function messageRow ({ keys, random }: Pick<Deps, 'keys' | 'random'>, tenantId: string, message: Omit<Message, 'id' | 'tenantId'>) {
   const id = random.uuid()
-  await tx.db.insertInto('messages').values({
-    tenant_id: tx.tenantId, id, user_id: message.userId, challenge_id: message.challengeId, channel: message.channel, kind: message.kind,
-    recipient: keys.seal('message', tx.tenantId, recipientContext(id), JSON.stringify(message.recipient)),
-    content: keys.seal('message', tx.tenantId, contentContext(id), JSON.stringify(message.content)),
-    created_at: tx.now, send_before: sql`clock_timestamp() + make_interval(secs => ${usefulSeconds})`,
-  }).execute()
-  tx.afterCommit(() => wake('deliver'))
+  return {
+    tenant_id: tenantId, id, user_id: message.userId, challenge_id: message.challengeId, channel: message.channel, kind: message.kind,
+    recipient: keys.seal('message', tenantId, recipientContext(id), JSON.stringify(message.recipient)),
+    content: keys.seal('message', tenantId, contentContext(id), JSON.stringify(message.content)),
+  }
 }
 
 /** A queued message whose challenge was cancelled is not sent; one already with the carrier cannot be called back. */

@@ -58,7 +58,10 @@ export async function changePolicy (deps: Deps, tx: TenantTx, authority: Authori
 }
 
 /** A stored document holds what was set; a field that came later has its default. */
-const documentOf = (row: PolicyRow): PolicyDocument => merged(defaultPolicy, row.document as PolicyChange)
+const documentOf = (row: Pick<PolicyRow, 'document'>): PolicyDocument => merged(defaultPolicy, row.document as PolicyChange)
+
+/** The same of a document that another statement has read. */
+export const policyFrom = (document: PolicyRow['document']): PolicyDocument => documentOf({ document })
 
 const groups = ['codes', 'registration', 'pass', 'limits', 'webauthn'] as const
 

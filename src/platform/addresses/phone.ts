@@ -71,6 +71,10 @@ export function maskPhone (e164: string): string {
   return callingCode ? `+${callingCode} ••• ••• ••${lastTwo}` : '••• ••• ••••'
 }
 
+/** A mask like `maskPhone`'s, of a number that nobody has; of `US` where the country has no numbers. */
+export const maskOfNobody = (country: string, lastTwo: string): string =>
+  `+${getCountryCallingCode(isSupportedCountry(country) ? country : 'US')} ••• ••• ••${lastTwo}`
+
 /** The first seven digits: the block of numbers that traffic pumping shows up in. */
 export function prefixOf (e164: string): string {
   return e164.replace(/^\+/, '').slice(0, 7)

@@ -71,13 +71,18 @@ export interface AuditUnsealed {
 }
 
 export interface Challenges {
+  address_bucket: string | null;
   attempts: Generated<number>;
   attempts_max: Generated<number>;
+  blind: Generated<boolean>;
   channel: string;
   code_key_version: number;
   code_length: number;
   code_mac: Buffer;
+  context_display: Buffer | null;
+  context_hash: Buffer | null;
   created_at: Timestamp;
+  decoy: Generated<boolean>;
   destination: string;
   destination_index: Buffer;
   ended_at: Timestamp | null;
@@ -85,6 +90,8 @@ export interface Challenges {
   id: string;
   method_id: string;
   mfa_epoch: number;
+  prefix_index: Buffer | null;
+  proof_issued_at: Timestamp | null;
   purpose: string;
   resend_available_at: Timestamp;
   sends_remaining: number;
@@ -93,6 +100,14 @@ export interface Challenges {
   status: string;
   tenant_id: string;
   used_at: Timestamp | null;
+  user_id: string;
+}
+
+export interface CodeFailures {
+  by_method: Generated<Json>;
+  in_a_row: Generated<number>;
+  locked_until: Timestamp | null;
+  tenant_id: string;
   user_id: string;
 }
 
@@ -190,6 +205,23 @@ export interface Policies {
   version: Generated<number>;
 }
 
+export interface PrefixBlocks {
+  blocked_at: Timestamp;
+  blocked_until: Timestamp;
+  prefix: string;
+  tenant_id: string;
+}
+
+export interface PrefixSends {
+  counts: Generated<number[]>;
+  prefix_index: Buffer;
+  recent: Generated<string[]>;
+  seconds: Generated<ArrayType<Int8>>;
+  tenant_id: string;
+  touched_at: Generated<Timestamp>;
+  verified: Generated<boolean[]>;
+}
+
 export interface SandboxFaults {
   channel: string;
   mode: string;
@@ -209,6 +241,22 @@ export interface SandboxMessages {
   tenant_id: string;
 }
 
+export interface SendBudgets {
+  day: Timestamp;
+  sent: Generated<number>;
+  slot: number;
+  tenant_id: string;
+  whole: number;
+}
+
+export interface SendWindows {
+  bucket: string;
+  taken_at: Generated<ArrayType<Timestamp>>;
+  taken_for: Generated<string[]>;
+  tenant_id: string;
+  touched_at: Generated<Timestamp>;
+}
+
 export interface Tenants {
   clock_offset_seconds: Generated<number>;
   country: string | null;
@@ -226,6 +274,8 @@ export interface Users {
   locale: string | null;
   mfa_epoch: Generated<number>;
   privileged: Generated<boolean>;
+  reregistration_reason: string | null;
+  reregistration_since: Timestamp | null;
   sessions_valid_from: Timestamp | null;
   sign_in_email: Buffer | null;
   sign_in_email_index: Buffer | null;
@@ -242,14 +292,19 @@ export interface DB {
   audit_seals: AuditSeals;
   audit_unsealed: AuditUnsealed;
   challenges: Challenges;
+  code_failures: CodeFailures;
   contact_methods: ContactMethods;
   destination_sends: DestinationSends;
   idempotency_keys: IdempotencyKeys;
   messages: Messages;
   organizations: Organizations;
   policies: Policies;
+  prefix_blocks: PrefixBlocks;
+  prefix_sends: PrefixSends;
   sandbox_faults: SandboxFaults;
   sandbox_messages: SandboxMessages;
+  send_budgets: SendBudgets;
+  send_windows: SendWindows;
   tenants: Tenants;
   users: Users;
 }

@@ -1,9 +1,9 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest, FastifySchema } from 'fastify'
 import { ruleOf, type Action } from '../../vocabulary.ts'
 import type { Actor } from '../deps.ts'
 import { Refusal } from '../refusal.ts'
 import { valuesOf } from './headers.ts'
-import { closed } from './schemas.ts'
+import { closed, ProofHeader } from './schemas.ts'
 
 declare module 'fastify' {
   interface FastifyRequest { actor: Actor }
@@ -36,12 +36,26 @@ export function secure (app: FastifyInstance, authenticate: Authenticate): void 
     if (!url.startsWith('/v1')) return
     if (!schema?.['x-permission']) throw new Error(`${String(method)} ${url} declares no permission`)
     schema.querystring ??= closed({}) // what a route does not know it refuses, not drops
+    if (takesProof(schema)) schema.headers = withProof(schema.headers)
   })
   app.addHook('onRequest', async (request) => {
     const action = request.routeOptions.schema?.['x-permission']
     if (action !== undefined) request.actor = await authenticate(request, action as Action)
   })
 }
+
+const proofCodes = ['insufficient_user_authentication', 'proof_required']
+
+/** A route that may refuse for want of a second factor or a proof is one that takes a proof. */
+const takesProof = ({ response = {} }: FastifySchema) =>
+  Object.values(response as Record<string, { 'x-codes'?: string[] }>).some(({ 'x-codes': codes = [] }) => proofCodes.some((code) => codes.includes(code)))
+
+const withProof = (headers: unknown) =>
+  closed({ ...(headers as Partial<typeof ProofHeader> | undefined)?.properties, ...ProofHeader.properties }, { additionalProperties: true })
+
+/** The proofs that came with a request, where its route takes one. */
+export const proofsOf = (request: FastifyRequest): string[] =>
+  'latchkey-proof' in request.headers && takesProof(request.routeOptions.schema ?? {}) ? valuesOf(request, 'latchkey-proof') : []
 
 /** The token of a request (RFC 6750 section 2.1): one header, one scheme. */
 export function bearerOf (request: FastifyRequest): string {

@@ -6,6 +6,11 @@ import { valuesOf } from './headers.ts'
 export const bodyBytesMax = 16 * 1024
 const depthMax = 16
 
+declare module 'fastify' {
+  /** The body may be left out, which is as good as `{}`. */
+  interface FastifySchema { 'x-body-optional'?: true }
+}
+
 const malformed = (detail: string) => new Refusal('malformed_body', detail)
 
 /**
@@ -20,6 +25,10 @@ export function acceptJsonOnly (app: FastifyInstance): void {
     if (request.routeOptions.schema?.body !== undefined) { next(mediaTypeFault(request)); return }
     if (hasBody(request)) { next(new Refusal('validation_failed', 'A body came where none belongs.', { errors: [{ pointer: '', code: 'unexpected', message: 'must not be there' }] })); return }
     delete request.raw.headers['content-type'] // some clients send one with every request
+    next()
+  })
+  app.addHook('preValidation', (request, _reply, next) => {
+    if (request.body === undefined && request.routeOptions.schema?.['x-body-optional']) request.body = {}
     next()
   })
 }

@@ -10,13 +10,21 @@ export interface Answer { status: number, headers?: Record<string, string>, body
 
 const keptHours = 24
 
+/** What of an answer is kept, where it holds a secret, and how it is made whole when it is asked for again. */
+export interface Kept {
+  keep: (answer: Answer) => Answer
+  again: (tx: TenantTx, kept: Answer) => Promise<Answer>
+}
+
+const keptWhole: Kept = { keep: (answer) => answer, again: (_tx, kept) => Promise.resolve(kept) }
+
 /**
  * Runs `work` in a transaction, and with an `Idempotency-Key` exactly once: the key is inserted first, in the same
  * transaction, so that a twin waits for the first to commit and then gets its answer. A refusal rolls the key back
  * and is judged anew; one that `work` gives back, instead of throwing it, keeps what it changed, but not the key. The
  * request is remembered as an HMAC, the answer is sealed.
  */
-export async function once (deps: Deps, request: FastifyRequest, work: (tx: TenantTx) => Promise<Answer | Refusal>): Promise<Answer> {
+export async function once (deps: Deps, request: FastifyRequest, work: (tx: TenantTx) => Promise<Answer | Refusal>, { keep, again }: Kept = keptWhole): Promise<Answer> {
   const { actor } = request
   const key = request.headers['idempotency-key']
   if (key === undefined) return thrown(await deps.db.inTenant(actor.tenantId, work))
@@ -25,10 +33,10 @@ export async function once (deps: Deps, request: FastifyRequest, work: (tx: Tena
   }
   return thrown(await deps.db.inTenant(actor.tenantId, async (tx) => {
     const slot = slotOf(deps, actor, request, key)
-    if (!await claimKey(tx, slot)) return replay(deps, tx, slot)
+    if (!await claimKey(tx, slot)) return again(tx, await replay(deps, tx, slot))
     const answer = await work(tx)
     if (answer instanceof Refusal) await dropKey(tx, slot)
-    else await keepAnswer(deps, tx, slot, answer)
+    else await keepAnswer(deps, tx, slot, keep(answer))
     return answer
   }))
 }

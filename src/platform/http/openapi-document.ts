@@ -6,7 +6,12 @@ import { problemMediaType } from './problems.ts'
 interface Parameter { name: string, in: string, required?: boolean, example?: unknown, schema: { examples?: unknown[] } }
 interface Response { content?: Record<string, { examples?: object }>, 'x-codes'?: string[] }
 interface Body { schema: { $ref: string }, example?: unknown }
-interface Operation { parameters?: Parameter[], requestBody?: { content: Record<string, Body> }, responses: Record<string, Response> }
+interface Operation {
+  parameters?: Parameter[]
+  requestBody?: { required: boolean, content: Record<string, Body> }
+  'x-body-optional'?: true
+  responses: Record<string, Response>
+}
 
 const places = ['path', 'query', 'header']
 
@@ -22,6 +27,8 @@ export const finishDocument: SwaggerTransformObject = (collected) => {
       const schema = components?.schemas?.[body.schema.$ref.split('/').at(-1)!] as { examples: unknown[] }
       body.example = schema.examples[0]
     }
+    if (operation.requestBody) operation.requestBody.required = !operation['x-body-optional']
+    delete operation['x-body-optional']
     for (const response of Object.values(operation.responses)) {
       const codes = Object.keys(response.content?.[problemMediaType]?.examples ?? {}) as RefusalCode[]
       if (codes.length > 0) response['x-codes'] = codes

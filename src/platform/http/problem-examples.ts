@@ -21,7 +21,7 @@ const extras: { [C in RefusalCode]?: RefusalExtras } = {
   policy_out_of_bounds: at('/codes/length', 'maximum', 'must be <= 10'),
   user_locked: { retryAfterSeconds: 900 },
   send_limited: { retryAfterSeconds: 30, challengeId: '0199c0de-0000-7000-8000-000000000003' },
-  rate_limited: { retryAfterSeconds: 60 },
+  rate_limited: { retryAfterSeconds: 60, rule: 'policy.limits.searchesPerHour' },
   unavailable: { retryAfterSeconds: 1 },
 }
 

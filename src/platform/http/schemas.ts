@@ -67,3 +67,10 @@ export const IdempotencyHeader = closed({
   })),
 }, { additionalProperties: true })
 
+/** Its form is not looked at: what is no proof of the caller's is as if it had not come. */
+export const ProofHeader = closed({
+  'latchkey-proof': Type.Optional(Type.String({
+    description: 'A proof that stands in for a fresh second factor: the `proof` of an approved challenge that the caller started, of purpose `stepUp`, or `recovery` to register.',
+    examples: ['eyJhbGciOiJFUzI1NiIsInR5cCI6ImxhdGNoa2V5LXByb29mK2p3dCIsImtpZCI6IuKApiJ9.eyJqdGkiOiLigKYifQ.c2lnbmF0dXJl'],
+  })),
+}, { additionalProperties: true })

@@ -23,7 +23,7 @@ const dispatcherWith = (provider: Provider, more: Partial<Dispatch> = {}) => cre
 async function queue (count: number) {
   const tenant = await service.tenant()
   const tenantId = await service.tenantIdOf(tenant)
-  const client = await service.as({ tenant, subject: 'payroll', kind: 'app', scopes: ['challenges:write'] })
+  const client = await service.as({ tenant, subject: 'payroll', kind: 'app', scopes: ['challenges:write', 'users:read'] })
   const ids: string[] = []
   for (let index = 0; index < count; index++) {
     const person = await service.as({ tenant, subject: `person-${index}` })

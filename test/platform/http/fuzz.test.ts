@@ -3,6 +3,7 @@ import addFormats from 'ajv-formats'
 import fc from 'fast-check'
 import t from 'tap'
 import { anything, encoded, headerText, valueOf, type Known, type Parameter, type Schema } from '../../support/fuzz.ts'
+import { blockFor12Hours } from '../../support/limits.ts'
 import { codeOf, testService, verifiedMethod, type Client } from '../../support/service.ts'
 
 interface Operation {
@@ -30,7 +31,7 @@ async function scene (): Promise<{ callers: Client[], known: Known }> {
   const callers = await Promise.all([
     service.as({ tenant, subject: 'boss', roles: ['helpdesk', 'privilegedAdmin', 'policyAdmin', 'auditor'] }),
     service.as({ tenant, subject: 'ann' }),
-    service.as({ tenant, subject: 'app', kind: 'app', scopes: ['users:read', 'users:write', 'challenges:write', 'contact-methods:read', 'contact-methods:write', 'contact-methods:reveal', 'audit:read'] }),
+    service.as({ tenant, subject: 'app', kind: 'app', scopes: ['users:read', 'users:write', 'challenges:write', 'contact-methods:read', 'contact-methods:write', 'contact-methods:reveal', 'audit:read', 'sign-in:read', 'mfa-resets:write'] }),
   ])
   const [boss, ann] = callers
   await boss.put('/v1/users/bob', { displayName: 'Bob', signInEmail: 'bob@example.com' })
@@ -41,12 +42,13 @@ async function scene (): Promise<{ callers: Client[], known: Known }> {
     (await boss.post('/v1/users/bob/contact-methods', { kind: 'mobilePhone', value: '+14155550155' })).body.id,
   ]
   const challenge = await ann.post('/v1/challenges', { userId: 'me', purpose: 'verifyContact', methodId: methods[2] })
+  await blockFor12Hours(service, tenant, '1212555')
   const numbers = ['+14155550161', '(415) 555-0162', '415-555-0163 x12', 'tel:+1-415-555-0164;ext=9', '+442079460958', '+19005550100', '911', '+1415555016']
   const emails = ['carol@example.org', 'Carol.X+y@EXAMPLE.org', 'bob@example.com', '"a b"@example.org', 'ü@example.org', 'a@[127.0.0.1]', 'a@b..c']
   return {
     callers,
     known: {
-      userId: ['me', 'me', 'ann', 'ann', 'bob', 'boss', 'nobody'], methodId: [...methods, methods[2], methods[2], crypto.randomUUID()], challengeId: [challenge.body.id, crypto.randomUUID()],
+      prefix: ['1212555'], userId: ['me', 'me', 'ann', 'ann', 'bob', 'boss', 'nobody'], methodId: [...methods, methods[2], methods[2], crypto.randomUUID()], challengeId: [challenge.body.id, crypto.randomUUID()],
       value: [...numbers, ...emails], phone: ['allowed', ...numbers], email: emails, signInEmail: emails, to: [...numbers, ...emails], country: ['US', 'GB', 'XX'], countries: ['US', 'GB', 'XX'], purpose: ['verifyContact'], channel: ['voice', 'voice', 'sms', 'email'],
       code: [...Array<string>(20).fill(await codeOf(ann, challenge.body.id)), '000000', '12345', '1'.repeat(128)], cursor: [(await boss.get('/v1/users?limit=1')).body.nextCursor, (await boss.get('/v1/audit-events?limit=1')).body.nextCursor],
       from: ['2020-01-01T00:00:00Z', '2016-12-31T23:59:60Z'], search: ['b', '%', 'bob'], actor: ['boss', 'ann'], action: ['user.created'], waitSeconds: [0, 0.01, 11, 'Infinity'], mode: ['none', 'error'],
