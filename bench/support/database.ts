@@ -42,7 +42,7 @@ export async function startBenchDatabase (): Promise<BenchDatabase> {
 const chunk = 5_000
 
 /** Users with two active methods each, a phone and an e-mail, sealed as the service seals them. */
-export async function seedUsers ({ ownerUrl, keyRingText, tenantId }: BenchDatabase, count: number): Promise<void> {
+export async function seedUsers ({ ownerUrl, keyRingText, tenantId }: BenchDatabase, count: number, numberOf = (index: number) => `+1415${String(2_000_000 + index)}`): Promise<void> {
   const keys = keysOf(parseKeyRing(keyRingText))
   const client = new pg.Client({ connectionString: ownerUrl })
   await client.connect()
@@ -51,7 +51,7 @@ export async function seedUsers ({ ownerUrl, keyRingText, tenantId }: BenchDatab
     await client.query(`insert into users (tenant_id, user_id, first_registered_at, created_at, updated_at)
                         select $1, u, now(), now(), now() from unnest($2::text[]) u`, [tenantId, users])
     const rows = users.flatMap((userId, offset) => {
-      const number = `+1415${String(2_000_000 + start + offset)}`
+      const number = numberOf(start + offset)
       return ([
         ['mobilePhone', { text: number, extension: null, country: 'US', lineType: 'mobileOrLandline' }],
         ['alternateEmail', { text: `${userId}@example.org`, extension: null, country: null, lineType: null }],

@@ -2,7 +2,8 @@ import t from 'tap'
 import { auditOf } from '../support/answers.ts'
 import { pendingMethod, started } from '../support/challenges.ts'
 import { allowedCaller, ask, operations, requestOf, type Ids } from '../support/document.ts'
-import { codeOf, testService, verifiedMethod, type Client } from '../support/service.ts'
+import { blockFor12Hours, countWrongCodes } from '../support/limits.ts'
+import { codeOf, testService, verifiedMethod, type Client, type TestService } from '../support/service.ts'
 
 /** Searches are a POST so that what is looked for gets into no log; they change nothing. */
 const changesNothing = ['searchUsers']
@@ -12,7 +13,7 @@ const email = { kind: 'alternateEmail', value: 'ann@example.com' }
 const phone = { kind: 'mobilePhone', value: '+1 415 555 0132' }
 
 /** What must be there first, and what the example needs of it. */
-const before: Record<string, (person: Client) => Promise<{ ids?: Ids, body?: object }>> = {
+const before: Record<string, (person: Client, service: TestService, tenant: string) => Promise<{ ids?: Ids, body?: object }>> = {
   changeContactMethod: async (person) => ({ ids: { methodId: await pendingMethod(person, email) } }),
   removeContactMethod: async (person) => ({ ids: { methodId: await pendingMethod(person, email) } }),
   chooseDefaultMethod: async (person) => {
@@ -23,6 +24,15 @@ const before: Record<string, (person: Client) => Promise<{ ids?: Ids, body?: obj
   verifyChallenge: async (person) => {
     const { id } = await started(person, await pendingMethod(person, phone))
     return { ids: { challengeId: id }, body: { code: await codeOf(person, id) } }
+  },
+  liftLockout: async (_person, service, tenant) => {
+    await (await service.as({ tenant, subject: 'demo-user' })).get('/v1/users/me')
+    await countWrongCodes(service, tenant, 'demo-user', { inARow: 10, lockedSeconds: 900 })
+    return {}
+  },
+  liftPrefixBlock: async (_person, service, tenant) => {
+    await blockFor12Hours(service, tenant, '1415555')
+    return {}
   },
 }
 
@@ -35,6 +45,9 @@ const traces: Record<string, { action: string, userId: string | null }> = {
   chooseDefaultMethod: { action: 'defaultMethod.chosen', userId: 'ann' },
   startChallenge: { action: 'challenge.started', userId: 'ann' },
   verifyChallenge: { action: 'contactMethod.verified', userId: 'ann' },
+  liftLockout: { action: 'lockout.lifted', userId: 'demo-user' },
+  revokeSessions: { action: 'sessions.revoked', userId: 'ann' },
+  liftPrefixBlock: { action: 'prefixBlock.lifted', userId: null },
   changeOrganization: { action: 'organization.changed', userId: null },
   changePolicy: { action: 'policy.changed', userId: null },
   moveSandboxClock: { action: 'sandbox.clockMoved', userId: null },
@@ -55,7 +68,7 @@ t.test('every change leaves its audit row, with who did it and the request', asy
       const tenant = await service.tenant()
       const caller = allowedCaller(operation, tenant)
       const client = await service.as(caller)
-      const { ids = {}, body } = await before[operation.id]?.(client) ?? {}
+      const { ids = {}, body } = await before[operation.id]?.(client, service, tenant) ?? {}
       const request = requestOf(operation, { ...(operation.self && { userId: 'me' }), ...ids })
       const answer = await ask(client, { ...request, ...(body && { body: body as Record<string, unknown> }) })
       t.ok(answer.status >= 200 && answer.status < 300, `${answer.status} ${answer.text.slice(0, 200)}`)

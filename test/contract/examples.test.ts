@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import { makeDemoData, tenantMaker } from '../../src/dev/demo.ts'
 import { systemRandom } from '../../src/platform/random.ts'
 import { ask, document, operations, requestOf, type Ids, type Operation } from '../support/document.ts'
+import { blockFor12Hours } from '../support/limits.ts'
 import { codeOf, testService, type Answer } from '../support/service.ts'
 
 const ajv = new Ajv2020({ strict: false, allErrors: true })
@@ -47,7 +48,7 @@ t.test('the example of a problem is what the service would send', async (t) => {
 const demoCallers: Record<string, string> = {
   reader: 'demo-reader', helpdesk: 'demo-helpdesk', privilegedAdmin: 'demo-privileged-admin', policyAdmin: 'demo-policy-admin', auditor: 'demo-auditor',
 }
-const generatedIds = ({ path, body }: Operation) => [...path.matchAll(/\{(methodId|challengeId)\}/g)].map(([, name]) => name!).concat(body && 'methodId' in body ? ['methodId'] : [])
+const generatedIds = ({ path, body }: Operation) => [...path.matchAll(/\{(methodId|challengeId|prefix)\}/g)].map(([, name]) => name!).concat(body && 'methodId' in body ? ['methodId'] : [])
 
 /** A service with the demo data, and a way to send an operation's example as a demo user who may. */
 async function demoService (t: Test) {
@@ -102,4 +103,7 @@ t.test('with the ids that those calls yield, the other examples run as well', as
   const verify = called('verifyChallenge')
   fitsItsAnswer(t, verify, await ask(person, { ...requestOf(verify, ids), body: { code: await codeOf(person, ids.challengeId!) } }))
   await step('chooseDefaultMethod')
+  await blockFor12Hours(service, 'demo', '1415555')
+  ids.prefix = (await step('listPrefixBlocks')).items[0].prefix
+  await step('liftPrefixBlock')
 })

@@ -3,6 +3,7 @@ import { seedUser } from '../../src/features/users/users.ts'
 import { roles as allRoles, scopes as allScopes, type Role, type Scope } from '../../src/vocabulary.ts'
 import { ask, idsIn, operations, requestOf, type Ids, type Operation } from '../support/document.ts'
 import { pendingMethod, started } from '../support/challenges.ts'
+import { blockFor12Hours } from '../support/limits.ts'
 import { testService, type TestService } from '../support/service.ts'
 import type { Caller } from '../support/tokens.ts'
 
@@ -35,6 +36,11 @@ const rights: Record<string, Right> = {
   startChallenge: { permission: 'challenges.start', roles: [], scope: 'challenges:write', self: true, others: 404 },
   readChallenge: { permission: 'challenges.use', roles: [], scope: 'challenges:write', self: true, others: 404 },
   verifyChallenge: { permission: 'challenges.use', roles: [], scope: 'challenges:write', self: true, others: 404 },
+  readLockout: { permission: 'lockout.read', roles: readers, scope: 'sign-in:read', self: true, others: 404 },
+  liftLockout: { permission: 'lockout.lift', roles: helpers, scope: null, self: false, others: 403 },
+  revokeSessions: { permission: 'sessions.revoke', roles: helpers, scope: 'mfa-resets:write', self: true, others: 404 },
+  listPrefixBlocks: { permission: 'fraud.read', roles: ['policyAdmin'], scope: null, self: false, others: 403 },
+  liftPrefixBlock: { permission: 'fraud.write', roles: ['policyAdmin'], scope: null, self: false, others: 403 },
   readOrganization: { permission: 'organization.read', roles: settings, scope: null, self: false, others: 403 },
   changeOrganization: { permission: 'organization.write', roles: ['policyAdmin'], scope: null, self: false, others: 403 },
   readPolicy: { permission: 'policy.read', roles: settings, scope: null, self: false, others: 403 },
@@ -71,11 +77,13 @@ t.test('without a token every operation is a 401 that says how to authenticate',
   }
 })
 
-/** Someone with a method that waits for its code and a challenge for it. */
+/** Someone with a method that waits for its code and a challenge for it, in a tenant with a blocked prefix. */
 async function someone (service: TestService, tenant: string, subject: string): Promise<Required<Ids>> {
   const person = await service.as({ tenant, subject })
   const methodId = await pendingMethod(person, { kind: 'alternateEmail', value: `${subject}@example.com` })
-  return { userId: subject, methodId, challengeId: (await started(person, methodId, { channel: 'email' })).id }
+  const prefix = '1415555'
+  await blockFor12Hours(service, tenant, prefix)
+  return { prefix, userId: subject, methodId, challengeId: (await started(person, methodId, { channel: 'email' })).id }
 }
 
 const callers = (tenant: string, operation: string): (Caller & { name: string })[] => [
@@ -115,10 +123,12 @@ t.test('everyone may do to themself what the contract allows to everyone', async
   const tenant = await service.tenant()
   for (const role of allRoles) {
     const ids = await someone(service, tenant, `self-${role}`)
-    const person = await service.as({ tenant, subject: ids.userId, roles: [role] })
+    const signIn = () => service.as({ tenant, subject: ids.userId, roles: [role] })
+    let person = await signIn()
     for (const operation of operations.filter(({ id }) => rights[id]!.self)) {
       const { status, body } = await ask(person, requestOf(operation, { ...ids, userId: 'me' }))
       t.notOk([401, 403, 404].includes(status), `${role} ${operation.id} answered ${status} ${body?.code}`)
+      if (operation.id === 'revokeSessions') person = await signIn()
       if (operation.id === 'removeContactMethod') Object.assign(ids, { methodId: await pendingMethod(person, anotherEmail) })
     }
   }

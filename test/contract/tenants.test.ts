@@ -3,15 +3,17 @@ import t from 'tap'
 import type { Role } from '../../src/vocabulary.ts'
 import { ask, idsIn, operations, requestOf, type Ids, type Operation } from '../support/document.ts'
 import { pendingMethod, started } from '../support/challenges.ts'
+import { blockFor12Hours } from '../support/limits.ts'
 import { testService, type Answer, type TestService } from '../support/service.ts'
 
-/** A tenant whose person has a method and a challenge; every role is held by someone. */
-async function inhabitedTenant (service: TestService, subject: string) {
+/** A tenant whose person has a method and a challenge, and with a blocked prefix; every role is held by someone. */
+async function inhabitedTenant (service: TestService, subject: string, prefix: string) {
   const tenant = await service.tenant()
   const person = await service.as({ tenant, subject })
   const methodId = await pendingMethod(person, { kind: 'alternateEmail', value: `${subject}@example.com` })
   const { id: challengeId } = await started(person, methodId, { channel: 'email' })
-  const ids: Required<Ids> = { userId: subject, methodId, challengeId }
+  await blockFor12Hours(service, tenant, prefix)
+  const ids: Required<Ids> = { userId: subject, methodId, challengeId, prefix }
   const administrator = (role: Role) => service.as({ tenant, subject: `the-${role}`, roles: [role] })
   const app = await service.as({ tenant, subject: 'payroll', kind: 'app', scopes: ['challenges:write', 'contact-methods:write', 'contact-methods:read', 'users:read'] })
   return { tenant, ids, person, administrator, app }
@@ -31,12 +33,18 @@ const makesItsUser = ({ id }: Operation) => id === 'putUser'
 const needsProof = ({ permission, id }: Operation, name: string, who: string) =>
   who === 'an app' && permission === 'contactMethods.write' && id !== 'addContactMethod' && name === 'methodId'
 
-const nobodys: Required<Ids> = { userId: 'nobody-has-this-id', methodId: '0199c0de-0000-7000-8000-00000000dead', challengeId: '0199c0de-0000-7000-8000-00000000beef' }
+/** What whoever asks about an id of another tenant hears. */
+function expectedOf (operation: Operation, name: string, who: string) {
+  if (who === 'an app' && operation.scope === null) return { status: 403, body: { code: 'forbidden' } } // of no scope, before any id is looked at
+  return needsProof(operation, name, who) ? { status: 403, body: { code: 'proof_required' } } : { status: 404, body: { code: 'not_found' } }
+}
+
+const nobodys: Required<Ids> = { userId: 'nobody-has-this-id', methodId: '0199c0de-0000-7000-8000-00000000dead', challengeId: '0199c0de-0000-7000-8000-00000000beef', prefix: '1999999' }
 
 t.test('ids of another tenant are answered exactly as ids that nobody has', async (t) => {
   const service = await testService(t)
-  const here = await inhabitedTenant(service, 'ann')
-  const there = await inhabitedTenant(service, 'bob')
+  const here = await inhabitedTenant(service, 'ann', '1415555')
+  const there = await inhabitedTenant(service, 'bob', '1415556')
   const walked = operations.filter((operation) => !makesItsUser(operation) && idsIn(operation).length > 0)
   t.ok(walked.length >= 10)
 
@@ -51,10 +59,9 @@ t.test('ids of another tenant are answered exactly as ids that nobody has', asyn
       for (const [who, client] of callers) {
         const about = (id: string) => ask(client, requestOf(operation, { ...here.ids, [name]: id }))
         const foreign = seen(await about(there.ids[name]))
-        const expected = needsProof(operation, name, who) ? { status: 403, body: { code: 'proof_required' } } : { status: 404, body: { code: 'not_found' } }
-        t.match(foreign, { ...expected, namesItself: true }, `${operation.id}: ${name} of another tenant, asked by ${who}`)
+        t.match(foreign, { ...expectedOf(operation, name, who), namesItself: true }, `${operation.id}: ${name} of another tenant, asked by ${who}`)
         t.same(seen(await about(nobodys[name])), foreign, `${operation.id}: ${name} that nobody has, asked by ${who}`)
-        if (name !== 'userId') t.same(seen(await about(randomUUID())), foreign, 'a random one as well')
+        if (name === 'methodId' || name === 'challengeId') t.same(seen(await about(randomUUID())), foreign, 'a random one as well')
       }
     }
   }
@@ -62,8 +69,8 @@ t.test('ids of another tenant are answered exactly as ids that nobody has', asyn
 
 t.test('an id that is in use elsewhere makes a user here and leaves the other alone', async (t) => {
   const service = await testService(t)
-  const here = await inhabitedTenant(service, 'ann')
-  const there = await inhabitedTenant(service, 'bob')
+  const here = await inhabitedTenant(service, 'ann', '1415555')
+  const there = await inhabitedTenant(service, 'bob', '1415556')
   const before = await there.person.get('/v1/users/me')
   const made = await (await here.administrator('privilegedAdmin')).put('/v1/users/bob', { displayName: 'Bob of here', status: 'disabled' })
   t.equal(made.status, 201)
@@ -73,8 +80,8 @@ t.test('an id that is in use elsewhere makes a user here and leaves the other al
 
 t.test('lists and searches hold nothing of another tenant', async (t) => {
   const service = await testService(t)
-  const here = await inhabitedTenant(service, 'ann')
-  const there = await inhabitedTenant(service, 'bob')
+  const here = await inhabitedTenant(service, 'ann', '1415555')
+  const there = await inhabitedTenant(service, 'bob', '1415556')
   const reader = await here.administrator('reader')
   const auditor = await here.administrator('auditor')
   const answers = {
@@ -84,7 +91,7 @@ t.test('lists and searches hold nothing of another tenant', async (t) => {
     listSandboxMessages: await here.person.get(`/v1/sandbox/messages?challengeId=${there.ids.challengeId}`),
   }
   for (const [id, { status, body }] of Object.entries(answers)) t.same({ status, body }, { status: 200, body: { items: [] } }, id)
-  for (const { text } of [await reader.get('/v1/users'), await auditor.get('/v1/audit-events?limit=200'), await here.person.get('/v1/sandbox/messages?waitSeconds=5')]) {
+  for (const { text } of [await reader.get('/v1/users'), await (await here.administrator('policyAdmin')).get('/v1/fraud/prefix-blocks'), await auditor.get('/v1/audit-events?limit=200'), await here.person.get('/v1/sandbox/messages?waitSeconds=5')]) {
     t.notMatch(text, /bob/)
     for (const id of Object.values(there.ids)) t.notOk(text.includes(id))
   }

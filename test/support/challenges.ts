@@ -1,4 +1,4 @@
-import type { Answer, Client } from './service.ts'
+import { codeOf, moveClock, otherCode, type Answer, type Client } from './service.ts'
 
 /** A method that waits for its code. */
 export async function pendingMethod (client: Client, input: { kind?: string, value: string, [field: string]: unknown }, userId = 'me'): Promise<string> {
@@ -35,5 +35,33 @@ export async function deliveryOf (client: Client, challengeId: string, wanted: s
     if (performance.now() > until) throw new Error(`the delivery stayed ${String(body.delivery)}`)
   }
 }
+
+/** What every request about an ended challenge is refused with. */
+export const refusalOfEnd = {
+  approved: 'challenge_approved', exhausted: 'challenge_exhausted', failed: 'challenge_failed', canceled: 'challenge_canceled', expired: 'challenge_expired',
+} as const
+
+/** A challenge in each end state, all of a new person's own. The tenant's clock is 11 minutes ahead afterwards. */
+export async function oneOfEachEnd (client: Client): Promise<Record<keyof typeof refusalOfEnd, string>> {
+  const approved = await started(client, await pendingMethod(client, { value: '+14155550101' }))
+  await verify(client, approved.id, await codeOf(client, approved.id))
+  const exhausted = await started(client, await pendingMethod(client, { kind: 'alternatePhone', value: '+14155550102' }))
+  const wrong = otherCode(await codeOf(client, exhausted.id))
+  for (let attempt = 0; attempt < 5; attempt++) await verify(client, exhausted.id, wrong)
+  const failed = await started(client, await pendingMethod(client, { kind: 'officePhone', value: '+14155550198' }))
+  await deliveryOf(client, failed.id, 'failed')
+  const email = await pendingMethod(client, { kind: 'alternateEmail', value: 'ann@example.org' })
+  const canceled = await started(client, email)
+  await moveClock(client, 31)
+  const expired = await started(client, email)
+  await moveClock(client, 660)
+  return { approved: approved.id, exhausted: exhausted.id, failed: failed.id, canceled: canceled.id, expired: expired.id }
+}
+
+export const resend = (client: Client, challengeId: string, body?: unknown, headers?: Record<string, string>): Promise<Answer> =>
+  client.post(`/v1/challenges/${challengeId}/resend`, body, headers)
+
+export const cancel = (client: Client, challengeId: string, body?: unknown, headers?: Record<string, string>): Promise<Answer> =>
+  client.post(`/v1/challenges/${challengeId}/cancel`, body, headers)
 
 export const secondsBetween = (from: string, to: string) => (Date.parse(to) - Date.parse(from)) / 1000

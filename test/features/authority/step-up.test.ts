@@ -1,14 +1,16 @@
 import t from 'tap'
 import { auditOf, isRefused, setPolicy, startVerification } from '../../support/answers.ts'
+import { blockFor12Hours } from '../../support/limits.ts'
 import { clientOf, codeOf, moveClock, testService, verifiedMethod, type Answer, type Client } from '../../support/service.ts'
 import type { Caller } from '../../support/tokens.ts'
 
 const service = await testService(t)
 const fresh = { amr: ['pwd', 'mfa'], authSecondsAgo: 0 }
 
-/** Ann and Ben with a phone each. */
+/** Ann and Ben with a phone each, and a blocked prefix. */
 async function people () {
   const tenant = await service.tenant()
+  await blockFor12Hours(service, tenant, '1212555')
   const ids: Record<string, string> = {}
   for (const subject of ['ann', 'ben']) ids[subject] = (await verifiedMethod(await service.as({ tenant, subject }), { kind: 'mobilePhone', value: '+14155550132' })).id
   return { tenant, ids, as: (caller: Omit<Caller, 'tenant'>) => service.as({ tenant, ...caller }) }
@@ -31,6 +33,10 @@ const changes = (ids: Record<string, string>): Array<[string, Omit<Caller, 'tena
   ['petra reveals a user', { subject: 'petra', roles: ['privilegedAdmin'] }, (client) => client.get('/v1/users/ann?reveal=true')],
   ['pia changes the policy', { subject: 'pia', roles: ['policyAdmin'] }, (client) => client.patch('/v1/policy', { codes: { length: 8 } })],
   ['pia tries a policy', { subject: 'pia', roles: ['policyAdmin'] }, (client) => client.patch('/v1/policy?dryRun=true', { codes: { length: 8 } })],
+  ['hans lifts a lock', { subject: 'hans', roles: ['helpdesk'] }, (client) => client.delete('/v1/users/ann/lockout')],
+  ['ben revokes his sessions', { subject: 'ben' }, (client) => client.post('/v1/users/me/session-revocations')],
+  ['hans revokes sessions', { subject: 'hans', roles: ['helpdesk'] }, (client) => client.post('/v1/users/ben/session-revocations')],
+  ['pia lifts a block', { subject: 'pia', roles: ['policyAdmin'] }, (client) => client.delete('/v1/fraud/prefix-blocks/1212555')],
   ['pia changes the organisation', { subject: 'pia', roles: ['policyAdmin'] }, (client) => client.patch('/v1/organization', { name: 'New Ltd' })],
 ]
 
@@ -47,7 +53,7 @@ t.test('each change asks for a second factor at most 10 minutes old: 401 with ma
       t.match(answer.headers['www-authenticate'], /^Bearer realm="latchkey", error="insufficient_user_authentication", error_description="[^"]+", max_age="600"$/)
     }
   }
-  const done = (await auditOf(service, tenant)).filter(({ outcome, action }) => outcome === 'done' && /revealed|^user\.changed|^policy|^organization|removed|contactMethod\.changed|chosen/.test(action))
+  const done = (await auditOf(service, tenant)).filter(({ outcome, action }) => outcome === 'done' && /revealed|^user\.changed|^policy|^organization|removed|contactMethod\.changed|chosen|lifted|revoked/.test(action))
   t.same(done, [], 'no change was made')
   t.ok((await auditOf(service, tenant, 'action=contactMethods.write')).every(({ outcome, details }) => outcome === 'refused' && details.code === 'insufficient_user_authentication'))
 })
