@@ -7,6 +7,7 @@ alter table challenges
   drop constraint challenges_tenant_id_method_id_fkey,
   add column decoy boolean not null default false,   -- no code is right
   add column blind boolean not null default false,   -- its starter may not learn whether the user can be reached
+  add column attempted_at timestamptz,               -- when the last attempt was counted
   add column prefix_index bytea,                     -- blind index of the number's prefix, where its sends count against that
   add column address_bucket text,                    -- of the client address that came with the start: what is sent again counts there, too
   add column context_hash bytea,
@@ -34,7 +35,6 @@ create table send_windows (
   primary key (tenant_id, bucket)
 );
 call latchkey_internal.isolate('send_windows');
-create policy workers_forget on send_windows to latchkey_workers using (true) with check (true);
 
 -- Sends to the numbers of one prefix that nobody in the tenant has verified yet, by second, and how the last 50 of them fared.
 create table prefix_sends (
@@ -48,7 +48,6 @@ create table prefix_sends (
   primary key (tenant_id, prefix_index)
 );
 call latchkey_internal.isolate('prefix_sends');
-create policy workers_forget on prefix_sends to latchkey_workers using (true) with check (true);
 
 create table prefix_blocks (
   tenant_id      uuid not null references tenants (tenant_id),
@@ -70,7 +69,6 @@ create table send_budgets (
   primary key (tenant_id, day, slot)
 );
 call latchkey_internal.isolate('send_budgets');
-create policy workers_forget on send_budgets to latchkey_workers using (true) with check (true);
 
 -- 10 wrong codes in a row lock for 15 minutes; every 5 more double it, up to 24 hours.
 create function lock_end (in_a_row integer, at timestamptz) returns timestamptz language sql immutable as $$
@@ -110,7 +108,7 @@ begin
     end if;
   end if;
   if counted or c.decoy or c.purpose = 'callerCheck' then
-    update challenges x set attempts = x.attempts + 1
+    update challenges x set attempts = x.attempts + 1, attempted_at = now_there
      where x.tenant_id = tenant and x.id = wanted and x.status = 'pending' and x.attempts < x.attempts_max and x.used_at is null and x.expires_at > now_there
        and (x.decoy or x.mfa_epoch = (select u.mfa_epoch from users u where u.tenant_id = tenant and u.user_id = x.user_id))
     returning x.attempts into c.attempts;
@@ -139,8 +137,11 @@ declare
   at constant timestamptz := tenant_now();
   recent timestamptz[];
 begin
-  insert into send_windows (tenant_id, bucket) values (current_tenant(), wanted) on conflict do nothing;
-  select w.taken_at into recent from send_windows w where w.tenant_id = current_tenant() and w.bucket = wanted for no key update;
+  loop
+    insert into send_windows (tenant_id, bucket) values (current_tenant(), wanted) on conflict do nothing;
+    select w.taken_at into recent from send_windows w where w.tenant_id = current_tenant() and w.bucket = wanted for no key update;
+    exit when found; -- else it was forgotten in between
+  end loop;
   -- One of the future was taken before a sandbox's clock was moved back.
   select coalesce(array_agg(s order by s), '{}') into recent from unnest(recent) as s where s > at - window_length and s <= at + interval '5 seconds';
   if cardinality(recent) < taken_max then return null; end if;
@@ -218,8 +219,11 @@ declare
 begin
   select b.blocked_until into available_at from prefix_blocks b where b.tenant_id = current_tenant() and b.prefix = prefix_fault.prefix and b.blocked_until > at;
   if found then refused_by := 'prefix'; return; end if;
-  insert into prefix_sends (tenant_id, prefix_index) values (current_tenant(), key) on conflict do nothing;
-  select * into p from prefix_sends x where x.tenant_id = current_tenant() and x.prefix_index = key for no key update;
+  loop
+    insert into prefix_sends (tenant_id, prefix_index) values (current_tenant(), key) on conflict do nothing;
+    select * into p from prefix_sends x where x.tenant_id = current_tenant() and x.prefix_index = key for no key update;
+    exit when found; -- else it was forgotten in between
+  end loop;
   sent := (select coalesce(sum(c), 0) from unnest(p.seconds, p.counts) as u (s, c) where s > this_second - 3600 and s <= this_second + 6);
   if sent >= per_hour and (select count(*) from unnest(p.verified) as v where v) * 5 <= cardinality(p.verified) then
     refused_by := 'prefixBreach'; available_at := at + interval '12 hours';
@@ -323,18 +327,21 @@ begin
    where d.tenant_id = current_tenant() and d.destination_index = destination;
 end $$;
 
--- Everything that must be known to judge a start, in one round trip. Without the user their columns are null.
-create function read_challenge_setting (tenant uuid, wanted_user text)
-  returns table (at timestamptz, policy_version integer, policy jsonb, organization text, default_country text,
-                 status text, privileged boolean, mfa_epoch integer, first_registered_at timestamptz, locked_until timestamptz, by_method jsonb, methods jsonb)
+-- Everything that must be known to judge a start, in one round trip. Without the user their columns are null. `former` is
+-- the wanted method, if it was the user's and is removed.
+create function read_challenge_setting (tenant uuid, wanted_user text, wanted_method uuid default null)
+  returns table (at timestamptz, server_now timestamptz, tenant_created_at timestamptz, policy_version integer, policy jsonb, organization text, default_country text,
+                 status text, privileged boolean, mfa_epoch integer, first_registered_at timestamptz, locked_until timestamptz, by_method jsonb, methods jsonb, former jsonb)
   language plpgsql volatile as $$
 #variable_conflict use_column
 begin
   perform set_config('latchkey.tenant', tenant::text, true);
   return query
-    select tenant_now(), p.version, p.document, o.name, o.default_country, u.status, u.privileged, u.mfa_epoch, u.first_registered_at, f.locked_until, f.by_method,
-           (select jsonb_agg(m order by m.created_at, m.id) from contact_methods m where m.tenant_id = tenant and m.user_id = wanted_user and m.status <> 'removed')
+    select tenant_now(), statement_timestamp(), t.created_at, p.version, p.document, o.name, o.default_country, u.status, u.privileged, u.mfa_epoch, u.first_registered_at, f.locked_until, f.by_method,
+           (select jsonb_agg(m order by m.created_at, m.id) from contact_methods m where m.tenant_id = tenant and m.user_id = wanted_user and m.status <> 'removed'),
+           (select to_jsonb(m) from contact_methods m where m.tenant_id = tenant and m.id = wanted_method and m.user_id = wanted_user and m.status = 'removed')
       from policies p
+      join tenants t on t.tenant_id = p.tenant_id
       join organizations o on o.tenant_id = p.tenant_id
       left join users u on u.tenant_id = tenant and u.user_id = wanted_user
       left join code_failures f on f.tenant_id = tenant and f.user_id = wanted_user
@@ -415,6 +422,7 @@ declare
   now_there constant timestamptz := tenant_now();
   c challenges;
   left_over integer;
+  ends_at timestamptz;
 begin
   select * into c from challenges x where x.tenant_id = tenant and x.id = wanted;
   if not still_holds(guard, c.user_id) then outcome := 'stale'; return next; return; end if;
@@ -426,18 +434,19 @@ begin
   if refused_by is not null then outcome := 'refused'; return next; return; end if;
   update messages m set state = 'failed', ended_at = now_there, recipient = null, content = null
    where m.tenant_id = tenant and m.challenge_id = wanted and m.state = 'queued';
-  update challenges x set code_mac = mac, code_key_version = key_version, code_length = digits, resend_available_at = available_at, sends_remaining = left_over,
-         expires_at = least(now_there + make_interval(secs => lifetime_seconds), x.created_at + interval '15 minutes')
+  ends_at := least(now_there + make_interval(secs => lifetime_seconds), c.created_at + interval '15 minutes');
+  update challenges x set code_mac = mac, code_key_version = key_version, code_length = digits, resend_available_at = available_at, sends_remaining = left_over, expires_at = ends_at
    where x.tenant_id = tenant and x.id = wanted;
-  perform write_send(message, lifetime_seconds, event);
+  perform write_send(message, ceil(extract(epoch from ends_at - now_there))::integer, event);
   outcome := 'sent';
   return next;
 end $$;
 
 -- Exactly one of several right codes gets the outcome "approved", and only for the code that was judged. With it go the
 -- counts that it clears; the caller adds the rest in the same transaction. "gone": the user or the method is not what it
--- was, and the challenge is canceled. A value that is verified ends the challenges of the old one, and what others had
--- started to verify it: nothing of it waits any more.
+-- was, and the challenge is canceled. "replaced": a resend came first, so that the code is a wrong one now. A value that is
+-- verified ends the challenges of the old one, and what others had started to verify it: nothing of it waits any more. The
+-- verdict on a last attempt comes within 10 seconds or not at all: after 30 the challenge reads as exhausted.
 create function approve_challenge (wanted uuid, judged_mac bytea, event jsonb)
   returns table (outcome text, issued_at timestamptz) language plpgsql volatile as $$
 declare
@@ -458,10 +467,14 @@ begin
   perform from code_failures f where f.tenant_id = tenant and f.user_id = c.user_id for no key update;
   update challenges x set status = 'approved', used_at = now_there, ended_at = now_there, proof_issued_at = date_trunc('milliseconds', statement_timestamp())
    where x.tenant_id = tenant and x.id = wanted and x.status = 'pending' and x.used_at is null and x.code_mac = judged_mac
+     and (x.attempts < x.attempts_max or x.attempted_at > now_there - interval '10 seconds')
   returning x.proof_issued_at into issued_at;
-  if not found then outcome := 'ended'; return next; return; end if;
+  if not found then
+    outcome := case when exists (select from challenges x where x.tenant_id = tenant and x.id = wanted and x.status = 'pending' and x.code_mac <> judged_mac) then 'replaced' else 'ended' end;
+    return next; return;
+  end if;
   if c.purpose = 'verifyContact' then
-    others := array(select x.id from challenges x where x.tenant_id = tenant and x.method_id = c.method_id and x.status = 'pending' and x.expires_at > now_there
+    others := array(select x.id from challenges x where x.tenant_id = tenant and x.user_id = c.user_id and x.method_id = c.method_id and x.status = 'pending' and x.expires_at > now_there
                        and (x.purpose = 'verifyContact' or x.destination_index <> c.destination_index) order by x.id for no key update);
     if cardinality(others) > 0 then
       update challenges x set status = 'canceled', ended_at = now_there where x.tenant_id = tenant and x.id = any (others);
@@ -484,4 +497,3 @@ grant execute on all functions in schema public to latchkey_services, latchkey_w
 grant select, insert, update on code_failures, send_windows, prefix_sends, prefix_blocks, send_budgets to latchkey_services;
 grant delete on code_failures, prefix_blocks to latchkey_services;
 grant select, update on code_failures, send_windows, prefix_sends to latchkey_workers;
-grant select, delete on send_windows, prefix_sends, send_budgets to latchkey_workers;

@@ -15,6 +15,7 @@ import type { Deps, Job, Random } from './platform/deps.ts'
 import type { SignIn } from './platform/http/openapi.ts'
 import { tokenVerifier, type TrustedIssuer } from './platform/http/tokens.ts'
 import { startLoop } from './platform/jobs/loop.ts'
+import { forgetOld, forgetOldOfAll } from './platform/jobs/retention.ts'
 import { keysOf, type KeyRing } from './platform/keys.ts'
 import { errorFields } from './platform/log.ts'
 import { systemRandom } from './platform/random.ts'
@@ -50,6 +51,7 @@ export interface Service {
 const deliverEveryMs = 1_000
 const sealEveryMs = 500
 const sweepEveryMs = 15_000
+const forgetEveryMs = 3_600_000
 const startPatienceMs = 5_000
 
 /** Puts the parts together: doors to the database, workers, the HTTP side. Does not listen. */
@@ -77,6 +79,7 @@ export async function createService (options: ServiceOptions): Promise<Service> 
       await writeCountedRefusals(workers, { keys, random })
       await dropExpiredKeys(workers)
     }, log),
+    forget: startLoop('forget', forgetEveryMs, () => forgetOldOfAll(workers), log),
   }
   const deps: Deps = {
     db, keys, random, log,
@@ -85,6 +88,7 @@ export async function createService (options: ServiceOptions): Promise<Service> 
     sealAudit: async (tenantId) => { await sealTenant(workers, keys, tenantId) },
     catchUp: async (tenantId) => {
       await dispatcher.catchUp(tenantId)
+      await forgetOld(workers, tenantId)
       await sealTenant(workers, keys, tenantId)
     },
   }

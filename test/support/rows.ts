@@ -13,6 +13,11 @@ const inserts = [
                            destination_index, destination, mfa_epoch, created_at, expires_at, resend_available_at, sends_remaining)
    values ($1, $2, 'someone', $2, 'verifyContact', 'sms', 'person', 'someone', 'pending', 'x', 1, 6, 'x', 'x', 0, now(), now(), now(), 1)`,
   `insert into destination_sends (tenant_id, destination_index) values ($1, 'x')`,
+  `insert into code_failures (tenant_id, user_id) values ($1, 'someone')`,
+  `insert into send_windows (tenant_id, bucket) values ($1, 'x')`,
+  `insert into prefix_sends (tenant_id, prefix_index) values ($1, 'x')`,
+  `insert into prefix_blocks (tenant_id, prefix, blocked_at, blocked_until) values ($1, '1415555', now(), now())`,
+  `insert into send_budgets (tenant_id, day, slot, whole) values ($1, now()::date, 0, 1)`,
   `insert into messages (tenant_id, id, user_id, challenge_id, channel, kind, created_at, send_before) values ($1, $2, 'someone', $2, 'sms', 'code', now(), now())`,
   `insert into sandbox_messages (tenant_id, id, channel, kind, recipient, recipient_index, content, created_at) values ($1, $2, 'sms', 'code', 'x', 'x', 'x', now())`,
   `insert into sandbox_faults (tenant_id, channel, mode) values ($1, 'sms', 'error')`,
