@@ -18,6 +18,7 @@ import { policyRoutes } from './features/policy/routes.ts'
 import { presentedProof } from './features/proofs/present.ts'
 import { proofRoutes } from './features/proofs/routes.ts'
 import { sandboxRoutes } from './features/sandbox/routes.ts'
+import { signInRoutes } from './features/sign-in/routes.ts'
 import { userRoutes } from './features/users/routes.ts'
 import { targets } from './features/users/users.ts'
 import type { Actor, Deps } from './platform/deps.ts'
@@ -60,6 +61,7 @@ export async function buildApp (deps: Deps, options: AppOptions): Promise<Fastif
   await api.register(userRoutes(deps, authority, async (tx) => (await organizationDefaults(tx)).defaultCountry, limitCaller))
   await api.register(contactMethodRoutes(deps, cancelChallengesOf))
   await api.register(challengeRoutes(deps))
+  await api.register(signInRoutes(deps))
   await api.register(limitRoutes(deps, authority, targets))
   await api.register(organizationRoutes(deps))
   await api.register(policyRoutes(deps, authority))

@@ -132,8 +132,9 @@ export function keysOf (ring: KeyRing): Keys {
       const decipher = createDecipheriv('aes-256-gcm', key(purpose, tenantId, version), nonce, { authTagLength: tagBytes })
       decipher.setAAD(joined([tenantId, ...context]))
       decipher.setAuthTag(sealed.subarray(sealed.length - tagBytes))
-      const text = sealed.subarray(headerBytes + nonceBytes, sealed.length - tagBytes)
-      return decipher.update(text, undefined, 'utf8') + decipher.final('utf8')
+      const plain = decipher.update(sealed.subarray(headerBytes + nonceBytes, sealed.length - tagBytes))
+      decipher.final() // throws unless every bit is as it was sealed
+      return plain.toString('utf8')
     },
     mac,
     macMatches: (purpose, tenantId, parts, version, expected) =>

@@ -8,6 +8,7 @@ import { cloneDatabase } from '../support/cluster.ts'
 import { document, documentText, operations } from '../support/document.ts'
 import { testService } from '../support/service.ts'
 
+const { app } = await testService(t)
 const stale = 'run `npm run generate` and commit what it writes'
 
 t.test('the committed document is what the routes say', async (t) => {
@@ -32,7 +33,6 @@ t.test('the served document is the committed one but for where to sign in', asyn
 })
 
 t.test('without an issuer that offers it, the served document names no sign-in', async (t) => {
-  const { app } = await testService(t)
   const served = (await app.inject('/openapi.json')).json()
   const expected = structuredClone(document)
   delete expected.components.securitySchemes.signIn
@@ -41,7 +41,6 @@ t.test('without an issuer that offers it, the served document names no sign-in',
 })
 
 t.test('every route under /v1 is in the document, and nothing else', async (t) => {
-  const { app } = await testService(t)
   const lines = app.printRoutes({ commonPrefix: false, includeHooks: false }).split('\n').filter((line) => line.includes('('))
   const routes: string[] = []
   const above: string[] = []
@@ -105,7 +104,6 @@ t.test('every operation declares its answers, good and bad', async (t) => {
 })
 
 t.test('every code has its page', async (t) => {
-  const { app } = await testService(t)
   t.same(document.components.schemas.Problem.properties.code.enum, refusalCodes)
   for (const code of refusalCodes) {
     const page = await app.inject(`/problems/${code}`)

@@ -4,8 +4,10 @@ import { roles as allRoles, scopes as allScopes, type Role, type Scope } from '.
 import { ask, idsIn, operations, requestOf, type Ids, type Operation } from '../support/document.ts'
 import { pendingMethod, started } from '../support/challenges.ts'
 import { blockFor12Hours } from '../support/limits.ts'
-import { testService, type TestService } from '../support/service.ts'
+import { testService } from '../support/service.ts'
 import type { Caller } from '../support/tokens.ts'
+
+const service = await testService(t)
 
 interface Right {
   permission: string
@@ -36,6 +38,7 @@ const rights: Record<string, Right> = {
   startChallenge: { permission: 'challenges.start', roles: [], scope: 'challenges:write', self: true, others: 404 },
   readChallenge: { permission: 'challenges.use', roles: [], scope: 'challenges:write', self: true, others: 404 },
   verifyChallenge: { permission: 'challenges.use', roles: [], scope: 'challenges:write', self: true, others: 404 },
+  readSignInRequirements: { permission: 'signIn.read', roles: readers, scope: 'sign-in:read', self: true, others: 404 },
   readLockout: { permission: 'lockout.read', roles: readers, scope: 'sign-in:read', self: true, others: 404 },
   liftLockout: { permission: 'lockout.lift', roles: helpers, scope: null, self: false, others: 403 },
   revokeSessions: { permission: 'sessions.revoke', roles: helpers, scope: 'mfa-resets:write', self: true, others: 404 },
@@ -62,14 +65,13 @@ t.test('the document says who may, as the contract does', async (t) => {
 })
 
 t.test('without a token every operation is a 401 that says how to authenticate', async (t) => {
-  const { app } = await testService(t)
   for (const operation of operations) {
     const { method, url, body } = requestOf(operation, {})
     for (const [authorization, code, challenge] of [
       [undefined, 'unauthenticated', /^Bearer realm="latchkey"$/], ['Basic bGF0Y2g6a2V5', 'unauthenticated', /^Bearer realm="latchkey"$/],
       ['Bearer not.a.token', 'invalid_token', /^Bearer realm="latchkey", error="invalid_token"/],
     ] as const) {
-      const reply = await app.inject({ method, url, ...(body && { payload: body }), ...(authorization && { headers: { authorization } }) })
+      const reply = await service.app.inject({ method, url, ...(body && { payload: body }), ...(authorization && { headers: { authorization } }) })
       t.match({ ...reply.json(), media: reply.headers['content-type'], challenge: reply.headers['www-authenticate'] },
         { status: 401, code, type: `/problems/${code}`, instance: reply.headers['x-request-id'], media: /^application\/problem\+json/, challenge }, `${operation.id} with ${authorization}`)
       t.equal(reply.statusCode, 401)
@@ -78,7 +80,7 @@ t.test('without a token every operation is a 401 that says how to authenticate',
 })
 
 /** Someone with a method that waits for its code and a challenge for it, in a tenant with a blocked prefix. */
-async function someone (service: TestService, tenant: string, subject: string): Promise<Required<Ids>> {
+async function someone (tenant: string, subject: string): Promise<Required<Ids>> {
   const person = await service.as({ tenant, subject })
   const methodId = await pendingMethod(person, { kind: 'alternateEmail', value: `${subject}@example.com` })
   const prefix = '1415555'
@@ -96,16 +98,15 @@ const hasRight = ({ scope, roles }: Right, caller: Caller) =>
   caller.kind === 'app' ? scope !== null && caller.scopes?.includes(scope) === true : caller.roles!.some((role) => roles.includes(role))
 
 t.test('by role and scope, about someone else', async (t) => {
-  const service = await testService(t)
   for (const operation of operations) {
     await t.test(operation.id, async (t) => {
       const right = rights[operation.id]!
       const tenant = await service.tenant()
-      const target = await someone(service, tenant, 'target')
+      const target = await someone(tenant, 'target')
       for (const caller of callers(tenant, operation.id)) {
         const allowed = hasRight(right, caller) && !startersOnly(operation)
         // What is allowed may change the target: each has their own.
-        const request = requestOf(operation, allowed ? await someone(service, tenant, `target-of-${caller.name.replaceAll(/[^A-Za-z]/g, '-')}`) : target)
+        const request = requestOf(operation, allowed ? await someone(tenant, `target-of-${caller.name.replaceAll(/[^A-Za-z]/g, '-')}`) : target)
         const { status, body } = await ask(await service.as(caller), request)
         if (right.others === 'welcome') t.equal(status, 200, `${caller.name} is welcome`)
         else if (allowed) t.notOk([401, 404].includes(status) || body?.code === 'forbidden', `${caller.name} may (${status} ${body?.code})`)
@@ -119,10 +120,9 @@ t.test('by role and scope, about someone else', async (t) => {
 const anotherEmail = { kind: 'alternateEmail', value: 'another@example.com' }
 
 t.test('everyone may do to themself what the contract allows to everyone', async (t) => {
-  const service = await testService(t)
   const tenant = await service.tenant()
   for (const role of allRoles) {
-    const ids = await someone(service, tenant, `self-${role}`)
+    const ids = await someone(tenant, `self-${role}`)
     const signIn = () => service.as({ tenant, subject: ids.userId, roles: [role] })
     let person = await signIn()
     for (const operation of operations.filter(({ id }) => rights[id]!.self)) {
@@ -135,7 +135,6 @@ t.test('everyone may do to themself what the contract allows to everyone', async
 })
 
 t.test('an app that started a challenge may use it', async (t) => {
-  const service = await testService(t)
   const tenant = await service.tenant()
   await service.owner.inTenant(await service.tenantIdOf(tenant), (tx) =>
     seedUser({ keys: service.deps.keys, random: service.deps.random }, tx, { kind: 'system', subject: 'test', requestId: null }, { userId: 'ann', display_name: 'Ann', locale: 'en', privileged: false }))

@@ -4,10 +4,12 @@ import type { Role } from '../../src/vocabulary.ts'
 import { ask, idsIn, operations, requestOf, type Ids, type Operation } from '../support/document.ts'
 import { pendingMethod, started } from '../support/challenges.ts'
 import { blockFor12Hours } from '../support/limits.ts'
-import { testService, type Answer, type TestService } from '../support/service.ts'
+import { testService, type Answer } from '../support/service.ts'
+
+const service = await testService(t)
 
 /** A tenant whose person has a method and a challenge, and with a blocked prefix; every role is held by someone. */
-async function inhabitedTenant (service: TestService, subject: string, prefix: string) {
+async function inhabitedTenant (subject: string, prefix: string) {
   const tenant = await service.tenant()
   const person = await service.as({ tenant, subject })
   const methodId = await pendingMethod(person, { kind: 'alternateEmail', value: `${subject}@example.com` })
@@ -42,9 +44,8 @@ function expectedOf (operation: Operation, name: string, who: string) {
 const nobodys: Required<Ids> = { userId: 'nobody-has-this-id', methodId: '0199c0de-0000-7000-8000-00000000dead', challengeId: '0199c0de-0000-7000-8000-00000000beef', prefix: '1999999' }
 
 t.test('ids of another tenant are answered exactly as ids that nobody has', async (t) => {
-  const service = await testService(t)
-  const here = await inhabitedTenant(service, 'ann', '1415555')
-  const there = await inhabitedTenant(service, 'bob', '1415556')
+  const here = await inhabitedTenant('ann', '1415555')
+  const there = await inhabitedTenant('bob', '1415556')
   const walked = operations.filter((operation) => !makesItsUser(operation) && idsIn(operation).length > 0)
   t.ok(walked.length >= 10)
 
@@ -68,9 +69,8 @@ t.test('ids of another tenant are answered exactly as ids that nobody has', asyn
 })
 
 t.test('an id that is in use elsewhere makes a user here and leaves the other alone', async (t) => {
-  const service = await testService(t)
-  const here = await inhabitedTenant(service, 'ann', '1415555')
-  const there = await inhabitedTenant(service, 'bob', '1415556')
+  const here = await inhabitedTenant('ann', '1415555')
+  const there = await inhabitedTenant('bob', '1415556')
   const before = await there.person.get('/v1/users/me')
   const made = await (await here.administrator('privilegedAdmin')).put('/v1/users/bob', { displayName: 'Bob of here', status: 'disabled' })
   t.equal(made.status, 201)
@@ -79,9 +79,8 @@ t.test('an id that is in use elsewhere makes a user here and leaves the other al
 })
 
 t.test('lists and searches hold nothing of another tenant', async (t) => {
-  const service = await testService(t)
-  const here = await inhabitedTenant(service, 'ann', '1415555')
-  const there = await inhabitedTenant(service, 'bob', '1415556')
+  const here = await inhabitedTenant('ann', '1415555')
+  const there = await inhabitedTenant('bob', '1415556')
   const reader = await here.administrator('reader')
   const auditor = await here.administrator('auditor')
   const answers = {
@@ -98,7 +97,6 @@ t.test('lists and searches hold nothing of another tenant', async (t) => {
 })
 
 t.test('a token of a tenant that is not known here is refused, whatever it asks for', async (t) => {
-  const service = await testService(t)
   const stranger = await service.as({ tenant: 'nowhere', subject: 'ann', roles: ['privilegedAdmin', 'policyAdmin', 'auditor'] })
   for (const operation of operations) {
     const { status, body } = await ask(stranger, requestOf(operation, {}))

@@ -2,6 +2,8 @@ import t from 'tap'
 import { allowedCaller, ask, operations, requestOf, type Operation } from '../support/document.ts'
 import { testService } from '../support/service.ts'
 
+const service = await testService(t)
+
 /** Copies of a body, each with one object in it that has a field more; and where that is. */
 function withSurprise (body: unknown, pointer = ''): { pointer: string, body: unknown }[] {
   if (body === null || typeof body !== 'object') return []
@@ -17,7 +19,6 @@ function withSurprise (body: unknown, pointer = ''): { pointer: string, body: un
 const ownRequestOf = (operation: Operation) => requestOf(operation, operation.self ? { userId: 'me' } : {})
 
 t.test('a field that no one knows is refused, not dropped', async (t) => {
-  const service = await testService(t)
   const tenant = await service.tenant()
   const withBody = operations.filter(({ body }) => body !== undefined)
   t.ok(withBody.length >= 10)
@@ -32,7 +33,6 @@ t.test('a field that no one knows is refused, not dropped', async (t) => {
 })
 
 t.test('a query parameter that no one knows is refused, not dropped', async (t) => {
-  const service = await testService(t)
   const tenant = await service.tenant()
   for (const operation of operations) {
     const client = await service.as(allowedCaller(operation, tenant))
@@ -45,8 +45,8 @@ t.test('a query parameter that no one knows is refused, not dropped', async (t) 
 })
 
 t.test('an operation that takes no body refuses one', async (t) => {
-  const { app, tenant: newTenant, issuer } = await testService(t)
-  const tenant = await newTenant()
+  const { app, issuer } = service
+  const tenant = await service.tenant()
   for (const operation of operations.filter(({ body }) => body === undefined)) {
     const { method, url } = ownRequestOf(operation)
     const authorization = `Bearer ${await issuer.tokenOf(allowedCaller(operation, tenant))}`

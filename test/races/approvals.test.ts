@@ -3,7 +3,7 @@ import { sql } from 'kysely'
 import { verify } from '../support/challenges.ts'
 import { openDb } from '../../src/platform/db/index.ts'
 import { atOnce, replicaOf, replicasOf, tally } from '../support/replicas.ts'
-import { seedChallenges, type SeededChallenge } from '../support/seed.ts'
+import { gate, seedChallenges, type SeededChallenge } from '../support/seed.ts'
 import { clientOf, testService } from '../support/service.ts'
 
 const long = process.env.LATCHKEY_LONG === '1'
@@ -61,10 +61,13 @@ t.test('a replica that has not opened a connection yet lets 16 at once wait for 
 
 t.test('the control: the same statement without its guard lets several win', async (t) => {
   const challenges = await seedChallenges(service, tenant, 'payroll', 20)
-  const db = openDb({ url: service.database.serviceUrl, applicationName: 'latchkey-test', connectionsMax: twins * sideBySide, onError: () => undefined })
+  const db = openDb({ url: service.database.serviceUrl, applicationName: 'latchkey-test', connectionsMax: twins * sideBySide, acquireTimeoutMs: 20_000, onError: () => undefined })
   t.teardown(() => db.close())
+  const gates = new Map<string, () => Promise<void>>()
   const approve = (guarded: boolean) => ({ challengeId }: SeededChallenge) => db.inTenant(tenantId, async (tx) => {
+    if (!gates.has(challengeId)) gates.set(challengeId, gate(twins))
     const found = await tx.db.selectFrom('challenges').select('used_at').where('tenant_id', '=', tenantId).where('id', '=', challengeId).executeTakeFirstOrThrow()
+    await gates.get(challengeId)!()
     if (found.used_at !== null) return false
     let update = tx.db.updateTable('challenges').set({ status: 'approved', used_at: tx.now }).where('tenant_id', '=', tenantId).where('id', '=', challengeId)
     if (guarded) update = update.where('used_at', 'is', null)

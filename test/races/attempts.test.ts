@@ -2,10 +2,12 @@ import t from 'tap'
 import { openDb } from '../../src/platform/db/index.ts'
 import { read, verify } from '../support/challenges.ts'
 import { atOnce, replicasOf, tally } from '../support/replicas.ts'
-import { seedChallenges, type SeededChallenge } from '../support/seed.ts'
+import { gate, seedChallenges, type SeededChallenge } from '../support/seed.ts'
 import { otherCode, testService } from '../support/service.ts'
 
 const guesses = 50
+/** Of these, as many as the control lets in at once. */
+const sideBySide = 25
 const attemptsMax = 5
 
 const service = await testService(t)
@@ -53,10 +55,13 @@ t.test('the right code hidden among the wrong ones is approved at most once, and
 })
 
 t.test('the control: the same count without its guard lets more through', async (t) => {
-  const db = openDb({ url: service.database.serviceUrl, applicationName: 'latchkey-test', connectionsMax: 25, acquireTimeoutMs: 5_000, onError: () => undefined })
+  const db = openDb({ url: service.database.serviceUrl, applicationName: 'latchkey-test', connectionsMax: sideBySide, acquireTimeoutMs: 20_000, onError: () => undefined })
   t.teardown(() => db.close())
+  const gates = new Map<string, () => Promise<void>>()
   const take = (guarded: boolean) => ({ challengeId }: SeededChallenge) => db.inTenant(tenantId, async (tx) => {
+    if (!gates.has(challengeId)) gates.set(challengeId, gate(sideBySide))
     const { attempts } = await tx.db.selectFrom('challenges').select('attempts').where('tenant_id', '=', tenantId).where('id', '=', challengeId).executeTakeFirstOrThrow()
+    await gates.get(challengeId)!()
     if (attempts >= attemptsMax) return false
     let update = tx.db.updateTable('challenges').set((row) => ({ attempts: row('attempts', '+', 1) })).where('tenant_id', '=', tenantId).where('id', '=', challengeId)
     if (guarded) update = update.where('attempts', '<', attemptsMax)

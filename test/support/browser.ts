@@ -5,6 +5,7 @@ import type { Test } from 'tap'
 /** A page of a real Chromium, which comes with the packages. Null where it cannot run: it needs libnss3 of the system. */
 export async function openPage (t: Test): Promise<{ page: Page, faults: string[] } | null> {
   let browser: Browser
+  sparticuz.setGraphicsMode = false // pages without 3D need no graphics card played by the processor
   try {
     browser = await chromium.launch({ executablePath: await sparticuz.executablePath(), args: sparticuz.args })
   } catch (error) {

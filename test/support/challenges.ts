@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { codeOf, moveClock, otherCode, type Answer, type Client } from './service.ts'
 
 /** A method that waits for its code. */
@@ -27,12 +28,22 @@ export async function messagesOf (client: Client, challengeId: string, waitSecon
   return (await client.get(`/v1/sandbox/messages?challengeId=${challengeId}&waitSeconds=${waitSeconds}`)).body.items as Array<Record<string, any>>
 }
 
+/** The code of the message that is the `nth` of this challenge: after a resend the first one is there already. */
+export async function nthCodeOf (client: Client, challengeId: string, nth: number, withinMs = 15_000): Promise<string> {
+  for (const until = performance.now() + withinMs; ;) {
+    const messages = await messagesOf(client, challengeId)
+    if (messages.length >= nth) return messages.at(-nth)!.code as string
+    if (performance.now() > until) throw new Error(`message ${nth} never came`)
+  }
+}
+
 /** Reads a challenge until its newest message has fared like this. */
 export async function deliveryOf (client: Client, challengeId: string, wanted: string, withinMs = 15_000): Promise<Record<string, any>> {
   for (const until = performance.now() + withinMs; ;) {
     const { body } = await read(client, challengeId)
     if (body.delivery === wanted) return body as Record<string, any>
     if (performance.now() > until) throw new Error(`the delivery stayed ${String(body.delivery)}`)
+    await pause(20)
   }
 }
 
@@ -63,5 +74,12 @@ export const resend = (client: Client, challengeId: string, body?: unknown, head
 
 export const cancel = (client: Client, challengeId: string, body?: unknown, headers?: Record<string, string>): Promise<Answer> =>
   client.post(`/v1/challenges/${challengeId}/cancel`, body, headers)
+
+/** Moves the tenant's clock to this time and so many seconds after it (before it, where negative); less than a second further from it, as the clock has whole ones. */
+export async function moveTo (client: Client, time: string, plusSeconds = 0): Promise<void> {
+  const { body } = await client.get('/v1/sandbox/clock')
+  const seconds = secondsBetween(body.now, time) + plusSeconds
+  await moveClock(client, body.offsetSeconds + (plusSeconds < 0 ? Math.floor(seconds) : Math.ceil(seconds)))
+}
 
 export const secondsBetween = (from: string, to: string) => (Date.parse(to) - Date.parse(from)) / 1000

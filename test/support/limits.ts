@@ -1,5 +1,21 @@
 import { sql } from 'kysely'
-import type { TestService } from './service.ts'
+import type { Test } from 'tap'
+import { isRefused } from './answers.ts'
+import type { Answer, Client, TestService } from './service.ts'
+
+/** A refused send or check, whose wait leads to this time and not a second further or less. */
+export async function refusedUntil (t: Test, clock: Client, until: string, attempt: () => Promise<Answer>, code: 'send_limited' | 'user_locked' = 'send_limited'): Promise<Answer> {
+  const now = async () => (await clock.get('/v1/sandbox/clock')).body.now as string
+  const left = (from: string) => Math.ceil((Date.parse(until) - Date.parse(from)) / 1000)
+  const before = await now()
+  const answer = await attempt()
+  const after = await now()
+  isRefused(t, answer, code)
+  const { retryAfterSeconds: wait } = answer.body
+  t.equal(answer.headers['retry-after'], code === 'send_limited' ? String(wait) : undefined)
+  t.ok(wait <= Math.max(1, left(before)) && wait >= Math.max(1, left(after)), `${wait} s lead to ${until}`)
+  return answer
+}
 
 /** Has wrong codes counted against a user, as their checks would; `lockedSeconds` is how long the lock still lasts. */
 export async function countWrongCodes (service: TestService, tenant: string, userId: string, { inARow = 0, lockedSeconds = null, byMethod = {} }: { inARow?: number, lockedSeconds?: number | null, byMethod?: Record<string, number> }): Promise<void> {

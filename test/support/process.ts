@@ -1,11 +1,12 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, existsSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { stopEmbeddedPostgres } from '../../src/platform/db/embedded/index.ts'
-import { findPort } from '../../src/platform/db/embedded/ports.ts'
+import { isPostmaster } from '../../src/platform/db/embedded/processes.ts'
+import { scratchFolder } from './scratch.ts'
 
 export type Environment = Record<string, string>
 
@@ -33,13 +34,16 @@ export interface SpawnOptions {
   until?: RegExp
 }
 
-/** Nothing of the surroundings gets in, least of all a KEY_RING or a DATABASE_URL. */
-const clean = (env: Environment): Environment => ({ PATH: process.env.PATH!, HOME: process.env.HOME ?? '/', ...env })
+/** Nothing of the surroundings gets in, least of all a KEY_RING or a DATABASE_URL. What was compiled once need not be again. */
+const clean = (env: Environment): Environment => ({
+  PATH: process.env.PATH!, HOME: process.env.HOME ?? '/', ...(process.env.NODE_COMPILE_CACHE && { NODE_COMPILE_CACHE: resolve(project, process.env.NODE_COMPILE_CACHE) }), ...env,
+})
 
 function launch (t: Test, program: string, args: string[], env: Environment, umask?: number): { child: ChildProcess, ended: Promise<number | string>, output: () => string, answer: () => string } {
+  // tap puts a loader of its own into NODE_OPTIONS of whatever a test starts: the service is to run as it does elsewhere.
+  const script = `unset NODE_OPTIONS; ${umask === undefined ? '' : `umask ${umask.toString(8)}; `}exec "$@"`
   // In a group of its own, so that nothing is left behind, and so that a terminal's Ctrl-C can be played.
-  const words = umask === undefined ? [program, ...args] : ['sh', '-c', `umask ${umask.toString(8)}; exec "$@"`, 'sh', program, ...args]
-  const child = spawn(words[0]!, words.slice(1), { cwd: project, env: clean(env), stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+  const child = spawn('sh', ['-c', script, 'sh', program, ...args], { cwd: project, env: clean(env), stdio: ['ignore', 'pipe', 'pipe'], detached: true })
   let [output, answer] = ['', '']
   child.stdout.on('data', (chunk) => { output += String(chunk); answer += String(chunk) })
   child.stderr.on('data', (chunk) => { output += String(chunk) })
@@ -54,20 +58,20 @@ function launch (t: Test, program: string, args: string[], env: Environment, uma
   return { child, ended, output: () => output, answer: () => answer }
 }
 
-/** Starts the real process and answers when it is ready; fails with what it printed if it ends before that. */
+/** In development the service prints its address once it is ready, in production it logs its port. */
+const portIn = (output: string) => Number(/^ +API +http:\/\/[^:]+:(\d+)/m.exec(output)?.[1] ?? /"port":(\d+).*"msg":"ready/.exec(output)?.[1] ?? 0)
+
+/** Starts the real process and answers when it is ready; fails with what it printed if it ends before that. It takes any free ports unless told. */
 export async function startService (t: Test, { env, npm = false, umask, until }: SpawnOptions): Promise<ServiceProcess> {
-  const port = Number(env.PORT ?? await findPort())
-  const issuerPort = env.DEV_ISSUER_PORT ?? String(await findPort())
   const [program, ...args] = npm ? ['npm', 'start'] : [process.execPath, 'src/main.ts']
-  const { child, ended, output } = launch(t, program, args, { PORT: String(port), DEV_ISSUER_PORT: issuerPort, ...env }, umask)
-  const origin = `http://127.0.0.1:${port}`
+  const { child, ended, output } = launch(t, program, args, { PORT: '0', DEV_ISSUER_PORT: '0', ...env }, umask)
   let over = false
   ended.finally(() => { over = true })
-  const says = () => (until ?? /Latchkey is ready|"msg":"ready/).test(output())
-  await eventually(async () => over || (says() && (until !== undefined || await isReady(origin))), readyWithinMs)
+  const originIn = (text: string) => `http://127.0.0.1:${portIn(text)}`
+  await eventually(async () => over || (until ? until.test(output()) : portIn(output()) > 0 && await isReady(originIn(output()))), readyWithinMs)
   if (over) throw new Error(`The service did not become ready:\n${output()}`)
   const signal = (name: NodeJS.Signals) => { process.kill(child.pid!, name) }
-  return { origin, port, pid: child.pid!, output, ended, signal, stop: () => { signal('SIGTERM'); return ended } }
+  return { origin: originIn(output()), port: portIn(output()), pid: child.pid!, output, ended, signal, stop: () => { signal('SIGTERM'); return ended } }
 }
 
 /** Runs the service where it must refuse, or an operator's command, to the end. `answer` is what went to standard output. */
@@ -81,7 +85,7 @@ export async function run (t: Test, args: string[], env: Environment): Promise<{
 export async function eventually (holds: () => boolean | Promise<boolean>, withinMs = 30_000): Promise<void> {
   for (const deadline = Date.now() + withinMs; !await holds();) {
     if (Date.now() > deadline) throw new Error('It never came true')
-    await pause(50)
+    await pause(20)
   }
 }
 
@@ -97,8 +101,7 @@ export async function isReady (origin: string): Promise<boolean> {
 
 /** A data directory, below a folder that only its owner may enter if `closed`. It goes at the end, with what runs in it. */
 export function dataDirectory (t: Test, { closed = false } = {}): string {
-  // Other than the folder for temporary files, which its owner may have closed, anyone can pass through this one.
-  const parent = mkdtempSync('/var/tmp/latchkey-start-')
+  const parent = mkdtempSync(join(scratchFolder, 'latchkey-start-'))
   chmodSync(parent, closed ? 0o700 : 0o711)
   const directory = join(parent, 'data')
   const postgres = join(directory, 'postgres')
@@ -120,6 +123,19 @@ export function dataDirectory (t: Test, { closed = false } = {}): string {
 }
 
 export const postmasterOf = (directory: string): number => Number.parseInt(readFileSync(join(directory, 'postgres/data/postmaster.pid'), 'utf8'), 10)
+
+/** Waits until the service is ready on another postmaster than the killed one, whose sessions may still say "ready" for a moment. */
+export async function readyAfterKill ({ origin }: ServiceProcess, directory: string, killed: number): Promise<void> {
+  const runsAnother = () => {
+    try {
+      const postmaster = postmasterOf(directory)
+      return postmaster !== killed && isPostmaster(postmaster)
+    } catch {
+      return false // the file with its number is missing, or empty, for a moment while a server starts
+    }
+  }
+  await eventually(async () => runsAnother() && await isReady(origin))
+}
 
 export interface Answer { status: number, body: any, headers: Headers, ms: number } // eslint-disable-line @typescript-eslint/no-explicit-any
 

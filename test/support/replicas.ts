@@ -15,8 +15,10 @@ export async function replicaOf (t: Test, service: Pick<TestService, 'database' 
     ...service.database, keyRing: parseKeyRing(testKeyRingText), issuers: [service.issuer.trusted], signIn: null, adminTokenMaxSeconds: 3600,
     sandboxAllowed: true, trustedProxies: [], production: false, log: createLog('error', new Writable({ write: (_line, _encoding, done) => { done() } })), ...options,
   })
-  t.teardown(() => replica.stop())
-  return replica
+  let stopping: Promise<void> | undefined
+  const stop = () => stopping ??= replica.stop()
+  t.teardown(stop)
+  return { ...replica, stop }
 }
 
 /** The same caller at each of several replicas, of which `service` is the first. */

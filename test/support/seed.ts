@@ -12,35 +12,40 @@ export interface SeededChallenge { userId: string, methodId: string, challengeId
 const chunkRows = 500
 const hour = 3_600_000
 
+/** No two seeded methods have the same number, nor its limits. */
+let numbers = 2_000_000
+const nextNumber = () => `+1415${++numbers}`
+
 /**
- * As many users, each with a pending phone and a challenge of one app that waits for its code, written as the service
- * would have, but in a few statements and without messages.
+ * As many users, each with a phone and a challenge of one app that waits for its code, written as the service would have,
+ * but in a few statements and without messages. The phone is pending, or active where the purpose is another.
  */
-export async function seedChallenges (service: TestService, slug: string, starter: string, count: number): Promise<SeededChallenge[]> {
+export async function seedChallenges (service: TestService, slug: string, starter: string, count: number, purpose: 'verifyContact' | 'signIn' = 'verifyContact'): Promise<SeededChallenge[]> {
   const tenantId = await service.tenantIdOf(slug)
   const seeded: SeededChallenge[] = []
   for (let from = 0; from < count; from += chunkRows) {
-    await service.owner.inTenant(tenantId, async (tx) => { seeded.push(...await seedChunk(tx, starter, Math.min(chunkRows, count - from))) })
+    await service.owner.inTenant(tenantId, async (tx) => { seeded.push(...await seedChunk(tx, starter, Math.min(chunkRows, count - from), purpose)) })
   }
   return seeded
 }
 
 const keys = keysOf(parseKeyRing(testKeyRingText))
 
-async function seedChunk ({ db, tenantId, now }: TenantTx, starter: string, count: number): Promise<SeededChallenge[]> {
+async function seedChunk ({ db, tenantId, now }: TenantTx, starter: string, count: number, purpose: string): Promise<SeededChallenge[]> {
+  const waits = purpose === 'verifyContact'
   const seeded = Array.from({ length: count }, () => {
     const methodId = systemRandom.uuid()
     return { userId: `user-${methodId}`, methodId, challengeId: systemRandom.uuid(), code: systemRandom.digits(6) }
   })
-  await db.insertInto('users').values(seeded.map(({ userId }) => ({ tenant_id: tenantId, user_id: userId, created_at: now, updated_at: now }))).execute()
-  const methods = seeded.map(({ userId, methodId }, index) => ({
-    tenant_id: tenantId, id: methodId, user_id: userId, kind: 'mobilePhone', status: 'pending', added_by: 'self', added_by_id: `person:${userId}`,
-    ...sealValue(keys, tenantId, userId, methodId, 'mobilePhone', { text: `+1415555${String(index).padStart(4, '0')}`, extension: null, country: 'US', lineType: 'mobileOrLandline' }),
-    pending_expires_at: new Date(now.getTime() + hour), created_at: now, updated_at: now,
+  await db.insertInto('users').values(seeded.map(({ userId }) => ({ tenant_id: tenantId, user_id: userId, created_at: now, updated_at: now, first_registered_at: waits ? null : now }))).execute()
+  const methods = seeded.map(({ userId, methodId }) => ({
+    tenant_id: tenantId, id: methodId, user_id: userId, kind: 'mobilePhone', added_by: 'self', added_by_id: `person:${userId}`,
+    ...sealValue(keys, tenantId, userId, methodId, 'mobilePhone', { text: nextNumber(), extension: null, country: 'US', lineType: 'mobileOrLandline' }),
+    ...(waits ? { status: 'pending', pending_expires_at: new Date(now.getTime() + hour) } : { status: 'active', is_default: true, verified_at: now }), created_at: now, updated_at: now,
   }))
   await db.insertInto('contact_methods').values(methods).execute()
   await db.insertInto('challenges').values(seeded.map(({ userId, methodId, challengeId, code }, index) => {
-    const identity = { id: challengeId, user_id: userId, method_id: methodId, purpose: 'verifyContact' }
+    const identity = { id: challengeId, user_id: userId, method_id: methodId, purpose }
     return {
       tenant_id: tenantId, ...identity, channel: 'sms', starter_kind: 'app', starter_id: starter, status: 'pending',
       code_mac: keys.mac('code', tenantId, codeParts(identity, code)), code_key_version: keys.newest, code_length: 6, attempts_max: 5,
@@ -58,7 +63,7 @@ export async function seedActive (service: TestService, slug: string, count: num
     await db.insertInto('users').values(seeded.map(({ userId }) => ({ tenant_id: tenantId, user_id: userId, created_at: now, updated_at: now, first_registered_at: now }))).execute()
     await db.insertInto('contact_methods').values(seeded.flatMap(({ userId, methodIds }) => methodIds.map((id, index) => ({
       tenant_id: tenantId, id, user_id: userId, kind: kinds[index]!, status: 'active', added_by: 'self', added_by_id: `person:${userId}`, is_default: index === 0,
-      ...sealValue(keys, tenantId, userId, id, kinds[index]!, { text: `+1415555010${index}`, extension: null, country: 'US', lineType: 'mobileOrLandline' }),
+      ...sealValue(keys, tenantId, userId, id, kinds[index]!, { text: nextNumber(), extension: null, country: 'US', lineType: 'mobileOrLandline' }),
       created_at: now, updated_at: now, verified_at: now,
     })))).execute()
   })

@@ -38,10 +38,30 @@ export async function admit (deps: Deps, principal: Principal, requestId: string
   return { ...principal, person, requestId, serverNow: row.server_now }
 }
 
-export const usesAdministrativeRole = ({ roles }: Principal) => roles.some((role) => administrativeRoles.includes(role))
+/** What a hot read finds of the asking person, in the statement that reads everything else. */
+export interface Standing { status: UserStatus, privileged: boolean, sessionsValidFrom: Date | null }
+
+/**
+ * The same for a hot read: `read` finds the asking person along with what they ask for, so that they are admitted after
+ * it and before anything of it is looked at. `standingIn` is undefined where they have no row yet.
+ */
+export async function admitReading<Answer> (deps: Deps, actor: Actor, read: () => Promise<Answer>, standingIn: (answer: Answer) => Standing | undefined): Promise<Answer> {
+  let answer = await read()
+  if (actor.kind === 'app') return answer
+  const own = standingIn(answer)
+  if (!own || (!own.privileged && usesAdministrativeRole(actor))) {
+    await enroll(deps, actor)
+    answer = await read()
+  }
+  const standing = standingIn(answer)!
+  refuseUnlessWelcome(actor, standing, standing.sessionsValidFrom)
+  return answer
+}
+
+const usesAdministrativeRole = ({ roles }: Principal) => roles.some((role) => administrativeRoles.includes(role))
 
 /** Makes the person's row if there is none and records that they use an administrator's role. */
-export async function enroll (deps: Deps, actor: Actor): Promise<void> {
+async function enroll (deps: Deps, actor: Actor): Promise<void> {
   await deps.db.inTenant(actor.tenantId, async (tx) => {
     await registerSelf(deps, tx, actor)
     if (usesAdministrativeRole(actor)) await markPrivileged(deps, tx, actor)
@@ -49,7 +69,7 @@ export async function enroll (deps: Deps, actor: Actor): Promise<void> {
 }
 
 /** 401 on every route for whoever is disabled, off-boarded, or signed in before `sessionsValidFrom` (whole seconds). */
-export function refuseUnlessWelcome ({ authTime, issuedAt }: Principal, { status }: { status: UserStatus }, sessionsValidFrom: Date | null): void {
+function refuseUnlessWelcome ({ authTime, issuedAt }: Principal, { status }: { status: UserStatus }, sessionsValidFrom: Date | null): void {
   if (status !== 'active') throw notAccepted()
   const signedInAt = authTime ?? issuedAt
   if (sessionsValidFrom && Math.floor(signedInAt.getTime() / 1000) < Math.floor(sessionsValidFrom.getTime() / 1000)) throw notAccepted()

@@ -8,24 +8,33 @@ import { findMethodToVerify, judgeVerifier } from '../contact-methods/contact-me
 import { policyInForce } from '../policy/policy.ts'
 import { signProof } from '../proofs/proofs.ts'
 import { lockedUser } from '../users/users.ts'
-import { cancelChallenges, endedRefusal, ownChallenge, ownChallengeIn, refusalFor, starterOf } from './challenges.ts'
-import { approveOnce, type AttemptRow, type ChallengeRow } from './queries.ts'
+import { cancelChallenges, endedRefusal, ownChallengeIn, refusalFor, starterOf } from './challenges.ts'
+import { approveOnce, readOwn, type AttemptRow, type ChallengeRow } from './queries.ts'
 import type { Approval } from './schema.ts'
 import type { Run } from './send.ts'
 
-/** Approves what is done with that: everything but verifying a contact. One statement, for exactly one right code. */
-export async function approveOther (deps: Deps, actor: Actor, challenge: AttemptRow, run: Run): Promise<Approval> {
+/** A refusal that is given back and not thrown has canceled the challenge, which must be committed. */
+type Outcome = Approval | Refusal | 'replaced'
+
+/**
+ * Approves what is done with that: everything but verifying a contact. One statement, for exactly one right code;
+ * `replaced` if a resend has made it a wrong one.
+ */
+export async function approveOther (deps: Deps, actor: Actor, challenge: AttemptRow, run: Run): Promise<Outcome> {
   const { id, user_id: userId, method_id: methodId, purpose, channel } = challenge
   const event = eventOf(deps, actor.tenantId, challenge.at, actor, { action: 'challenge.approved', userId, details: { challengeId: id, methodId, purpose, channel } })
   const [approved] = await run(approveOnce(id, challenge.code_mac, event))
-  if (approved!.outcome === 'gone') throw refusalFor('canceled')
-  // The transaction that lost is over or sees what the winner wrote.
-  if (approved!.outcome === 'ended') throw endedRefusal(await ownChallenge(deps, actor, id))
+  if (approved!.outcome === 'gone') return refusalFor('canceled')
+  if (approved!.outcome === 'replaced') return 'replaced'
+  if (approved!.outcome === 'ended') {
+    const [ended] = await run(readOwn(id, starterOf(actor))) // whoever lost sees what the winner wrote
+    throw endedRefusal(ended!)
+  }
   return approvalOf(deps, actor, challenge, approved!.issued_at!)
 }
 
 /** Approves, and makes the value that the code went to the method's active one. */
-export async function approveContact (deps: Deps, tx: TenantTx, actor: Actor, challenge: AttemptRow, run: Run): Promise<Approval | Refusal> {
+export async function approveContact (deps: Deps, tx: TenantTx, actor: Actor, challenge: AttemptRow, run: Run): Promise<Outcome> {
   const user = await lockedUser(tx, challenge.user_id)
   if (user.status !== 'active') {
     await cancelChallenges(tx, [challenge.id])
@@ -36,6 +45,7 @@ export async function approveContact (deps: Deps, tx: TenantTx, actor: Actor, ch
   if (method) judgeVerifier(actor, user, policy, method)
   const [approved] = await run(approveOnce(challenge.id, challenge.code_mac, null))
   if (approved!.outcome === 'gone') return refusalFor('canceled')
+  if (approved!.outcome === 'replaced') return 'replaced'
   if (approved!.outcome === 'ended') throw endedRefusal(await ownChallengeIn(tx, actor, challenge.id))
   if (!method) throw new Refusal('challenge_canceled', 'The method is gone: nobody verified it in time.')
   const changed = method.status === 'active'

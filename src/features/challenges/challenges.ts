@@ -5,7 +5,7 @@ import type { Channel, ChallengeStatus, DeliveryState, Purpose } from '../../voc
 import { record } from '../audit/audit.ts'
 import { withdrawMessages } from '../delivery/delivery.ts'
 import { forgetNewestSend } from '../limits/sends.ts'
-import { cancel, cancelOfMethod, fail, readOwn, type ChallengeRow, type ReadRow, type Starter } from './queries.ts'
+import { cancel, cancelOfMethod, exhaustUnjudged, fail, readOwn, type ChallengeRow, type ReadRow, type Starter } from './queries.ts'
 import type { Challenge } from './schema.ts'
 
 export { isWaiting } from './queries.ts'
@@ -18,12 +18,21 @@ export async function readChallenge (deps: Deps, actor: Actor, challengeId: stri
   return toChallenge(await ownChallenge(deps, actor, challengeId))
 }
 
-export async function ownChallenge ({ db }: Deps, actor: Actor, challengeId: string): Promise<ReadRow> {
-  const [result] = await db.batch(actor.tenantId, [readOwn(challengeId, starterOf(actor))])
+/** The same, as it is kept. Where the last attempt was counted and whoever should have judged it died, that is the end. */
+export async function ownChallenge (deps: Deps, actor: Actor, challengeId: string): Promise<ReadRow> {
+  const [result] = await deps.db.batch(actor.tenantId, [readOwn(challengeId, starterOf(actor))])
   const row = result!.rows[0] as ReadRow | undefined
   if (!row) throw notFound()
-  return row
+  if (!row.unjudged) return row
+  return deps.db.inTenant(actor.tenantId, async (tx) => {
+    if (await exhaustUnjudged(tx, challengeId)) await record(deps, tx, actor, exhausted(row))
+    return ownChallengeIn(tx, actor, challengeId)
+  })
 }
+
+/** The audit row of a challenge whose last attempt was not right. */
+export const exhausted = ({ id, user_id: userId, method_id: methodId, channel }: Pick<ChallengeRow, 'id' | 'user_id' | 'method_id' | 'channel'>) =>
+  ({ action: 'challenge.exhausted', userId, details: { challengeId: id, methodId, channel } })
 
 /** The same inside a transaction: whoever holds locks must not wait for a second connection. */
 export async function ownChallengeIn (tx: TenantTx, actor: Actor, challengeId: string): Promise<ReadRow> {
@@ -34,11 +43,12 @@ export async function ownChallengeIn (tx: TenantTx, actor: Actor, challengeId: s
 
 /** Cancels a challenge that is pending; what has not gone out yet is not sent. */
 export async function cancelChallenge (deps: Deps, tx: TenantTx, actor: Actor, challengeId: string): Promise<Challenge> {
-  await ownChallengeIn(tx, actor, challengeId)
+  const { unjudged } = await ownChallengeIn(tx, actor, challengeId)
+  if (unjudged) throw endedRefusal(await ownChallenge(deps, actor, challengeId))
   const canceled = await cancel(tx, [challengeId])
+  await withdrawMessages(tx, canceled)
   const row = await ownChallengeIn(tx, actor, challengeId)
   if (canceled.length === 0) throw endedRefusal(row)
-  await withdrawMessages(tx, canceled)
   await record(deps, tx, actor, { action: 'challenge.canceled', userId: row.user_id, details: { challengeId, purpose: row.purpose } })
   return toChallenge(row)
 }
@@ -71,7 +81,12 @@ export async function cancelChallenges (tx: TenantTx, challengeIds: string[]): P
 
 /** A changed or removed value makes every code sent to it worthless. */
 export async function cancelChallengesOf (tx: TenantTx, methodId: string): Promise<void> {
-  await withdrawMessages(tx, await cancelOfMethod(tx, methodId))
+  await withdrawMessages(tx, await cancelOfMethod(tx, methodId, 'all'))
+}
+
+/** The same for a method that had too many wrong codes: who may not hear of that sees no end, and no code is right. */
+export async function cancelSeeingChallengesOf (tx: TenantTx, methodId: string): Promise<void> {
+  await withdrawMessages(tx, await cancelOfMethod(tx, methodId, 'seeing'))
 }
 
 /** No carrier took the newest message: the challenge ends, and that send does not count against the user's limits. */
@@ -80,7 +95,7 @@ export async function failChallenge (tx: TenantTx, challengeId: string): Promise
   if (failed) await forgetNewestSend(tx, failed)
 }
 
-type ShownRow = Omit<ReadRow, 'tenant_id' | 'used_at' | 'proof_issued_at' | 'code_mac' | 'code_key_version'>
+type ShownRow = Omit<ReadRow, 'tenant_id' | 'used_at' | 'attempted_at' | 'unjudged' | 'proof_issued_at' | 'code_mac' | 'code_key_version'>
 
 export function toChallenge (row: ShownRow): Challenge {
   return {

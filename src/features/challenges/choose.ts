@@ -5,7 +5,7 @@ import type { PolicyDocument } from '../policy/schema.ts'
 import type { Keys } from '../../platform/keys.ts'
 import { notFound, Refusal } from '../../platform/refusal.ts'
 import { messageChannels, type Channel, type MessageChannel, type Purpose } from '../../vocabulary.ts'
-import { wrongCodesOfMethodMax, type Reachable, type Setting } from './setting.ts'
+import type { Reachable, Setting } from './setting.ts'
 
 /** Where a code goes. */
 export interface Destination {
@@ -46,12 +46,10 @@ export function requireChannel (purpose: Purpose, channel: Channel | undefined, 
   if (allowed.length === 0) throw channelNotAvailable('The policy leaves no channel for this purpose.')
 }
 
-/** Where the code of a challenge goes, or why nowhere. */
+/** Where the code of a challenge goes, or why nowhere. Locks are apart (`lockOf`). */
 export function destinationFor (keys: Keys, { at, policy }: Setting, user: Reachable, wanted: Wanted): Destination {
-  const { method, channel } = wanted.purpose === 'verifyContact' ? methodToVerify(keys, policy, at, user, wanted) : methodToUse(policy, user, wanted)
-  if (user.wrongCodesOf(method.id) >= wrongCodesOfMethodMax) {
-    throw new Refusal('user_locked', 'There were too many wrong codes for this method. An administrator must lift that.')
-  }
+  const living = user.methods.filter((row) => !isOver(row, at))
+  const { method, channel } = wanted.purpose === 'verifyContact' ? methodToVerify(keys, policy, at, { ...user, methods: living }, wanted) : methodToUse(policy, { ...user, methods: living }, wanted)
   const waiting = wanted.purpose === 'verifyContact' ? waitingValue(keys, method, at) : null
   if (waiting) return { method, channel, text: waiting.text, extension: waiting.extension, index: waiting.destinationIndex }
   const { tenant_id: tenantId, user_id: userId, id } = method
@@ -63,8 +61,7 @@ export function destinationFor (keys: Keys, { at, policy }: Setting, user: Reach
 
 /** A value that waits for its code: of a pending method, or a pending change. */
 function methodToVerify (keys: Keys, policy: PolicyDocument, at: Date, { methods, privileged }: Reachable, { methodId, channel }: Wanted) {
-  const living = methods.filter((row) => !isOver(row, at))
-  const method = methodId === undefined ? living.find((row) => row.is_default) : living.find((row) => row.id === methodId)
+  const method = methodId === undefined ? methods.find((row) => row.is_default) : methods.find((row) => row.id === methodId)
   if (!method) throw methodId === undefined ? new Refusal('no_usable_method', 'The user has no default method. Name the method.') : notFound()
   const waiting = waitingValue(keys, method, at)
   if (!waiting) throw new Refusal('method_not_usable', 'There is no value of this method that waits to be verified.')
@@ -76,7 +73,7 @@ function methodToVerify (keys: Keys, policy: PolicyDocument, at: Date, { methods
 function methodToUse (policy: PolicyDocument, user: Reachable, { purpose, methodId, channel }: Wanted) {
   const allowed = channelsAllowed(purpose, policy)
   const needsFactor = purpose === 'signIn' || purpose === 'stepUp' || purpose === 'transaction'
-  const channelsFor = (row: MethodRow) => preferredFirst(channelsOf(row.kind, row.line_type), row.default_channel).filter((one) => allowed.some((other) => other === one))
+  const channelsFor = (row: MethodRow) => channelsAmong(row, allowed)
 
   if (methodId !== undefined) {
     const method = user.methods.find((row) => row.id === methodId)
@@ -86,17 +83,26 @@ function methodToUse (policy: PolicyDocument, user: Reachable, { purpose, method
     requireAllowed(policy, user.privileged, method.kind === 'alternateEmail' ? null : method.country)
     return { method, channel: channelAmong(channelsFor(method), channel) }
   }
-  const rank = (row: MethodRow) => {
-    const place = policy.order.indexOf(row.kind)
-    return row.is_default ? -1 : place < 0 ? policy.order.length : place
-  }
-  const usable = user.methods.filter((row) => row.status === 'active' && (!needsFactor || countsForMfa(row.kind, policy)) && channelsFor(row).length > 0 &&
-    isAllowed(policy, user.privileged, row.kind === 'alternateEmail' ? null : row.country)).toSorted((a, b) => rank(a) - rank(b))
+  const usable = inOrder(policy, user.methods).filter((row) => row.status === 'active' && (!needsFactor || countsForMfa(row.kind, policy)) && channelsFor(row).length > 0 &&
+    isAllowed(policy, user.privileged, row.kind === 'alternateEmail' ? null : row.country))
   if (usable.length === 0) throw new Refusal('no_usable_method', 'The user has no method that can be used for this.')
   const method = channel === undefined ? usable[0]! : usable.find((row) => channelsFor(row).some((one) => one === channel))
   if (!method) throw channelNotAvailable('No method of the user has this channel.')
   return { method, channel: channelAmong(channelsFor(method), channel) }
 }
+
+/** In the order in which they are tried: the default one, then by the policy's order. */
+export function inOrder (policy: PolicyDocument, methods: readonly MethodRow[]): MethodRow[] {
+  const rank = (row: MethodRow) => {
+    const place = policy.order.indexOf(row.kind)
+    return row.is_default ? -1 : place < 0 ? policy.order.length : place
+  }
+  return methods.toSorted((a, b) => rank(a) - rank(b))
+}
+
+/** Those of the channels that a method has, the one that is tried first in front. */
+export const channelsAmong = (row: MethodRow, channels: readonly Channel[]): Channel[] =>
+  preferredFirst(channelsOf(row.kind, row.line_type), row.default_channel).filter((one) => channels.includes(one))
 
 const isOver = (row: MethodRow, at: Date) => row.status === 'pending' && row.pending_expires_at! <= at
 

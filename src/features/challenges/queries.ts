@@ -4,7 +4,7 @@ import { jsonRow } from '../../platform/db/json.ts'
 import type { AuditEvents, Challenges, DB, Messages } from '../../platform/db/schema.ts'
 
 export type ChallengeRow = Selectable<Challenges>
-export type ReadRow = ChallengeRow & { overdue: boolean, delivery: string | null }
+export type ReadRow = ChallengeRow & { overdue: boolean, delivery: string | null, unjudged: boolean }
 export interface Starter { kind: 'person' | 'app', id: string }
 
 /** Compiles statements for the batch door, which has no Kysely of its own. */
@@ -13,12 +13,17 @@ const compiler = new Kysely<DB>({ dialect: { createAdapter: () => new PostgresAd
 /** How long what a caller sees who may not know more stays `queued`; a real message takes as long or less. */
 const shownQueuedSeconds = 1
 
+/** So long after the last attempt nobody judges it any more: `approve_challenge` would not let them. */
+const unjudgedSeconds = 30
+
 /**
- * The starter's own challenge, with whether its time is over and how its newest message fares. To a starter who may not
+ * The starter's own challenge, with whether its time is over, whether its last attempt was counted and never judged
+ * (whoever did so is gone), and how its newest message fares. To a starter who may not
  * know whether there is a user, a message is on its way and then sent, whatever there is.
  */
 export const readOwn = (challengeId: string, starter: Starter): CompiledQuery<ReadRow> => sql<ReadRow>`
   select c.*, c.status = 'pending' and c.expires_at <= tenant_now() as overdue,
+         c.status = 'pending' and c.attempts >= c.attempts_max and c.attempted_at + make_interval(secs => ${unjudgedSeconds}) <= least(tenant_now(), c.expires_at) as unjudged,
          case when not c.blind then (select m.state from messages m where m.tenant_id = c.tenant_id and m.challenge_id = c.id order by m.created_at desc limit 1)
               when c.status = 'failed' then 'failed'
               when tenant_now() < c.created_at + make_interval(secs => ${shownQueuedSeconds}) then 'queued' else 'sent' end as delivery
@@ -28,6 +33,8 @@ export const readOwn = (challengeId: string, starter: Starter): CompiledQuery<Re
 /** What a user's challenges depend on: read at once, before anything is judged. Everything of the user is null where there is none. */
 export interface SettingRow {
   at: Date
+  server_now: Date
+  tenant_created_at: Date
   policy_version: number
   policy: Selectable<DB['policies']>['document']
   organization: string | null
@@ -39,9 +46,10 @@ export interface SettingRow {
   locked_until: Date | null
   by_method: Record<string, number> | null
   methods: Array<Record<string, unknown>> | null
+  former: Record<string, unknown> | null
 }
 
-export const readSetting: HotStatement = { name: 'read_challenge_setting', text: 'select * from read_challenge_setting($1, $2)' }
+export const readSetting: HotStatement = { name: 'read_challenge_setting', text: 'select * from read_challenge_setting($1, $2, $3)' }
 
 /** What must still hold when a challenge is written; null for a decoy that is for nobody. */
 export interface Guard { epoch: number, methodId: string, methodVersion: number, methodStatus: string, policyVersion: number }
@@ -92,10 +100,10 @@ export interface AttemptRow extends Pick<ChallengeRow, 'id' | 'user_id' | 'metho
 export const takeAttempt = (challengeId: string, starter: Starter): CompiledQuery<AttemptRow> => sql<AttemptRow>`
   select * from take_attempt(${challengeId}, ${starter.kind}, ${starter.id})`.compile(compiler)
 
-export interface ApprovedRow { outcome: 'approved' | 'gone' | 'ended', issued_at: Date | null }
+export interface ApprovedRow { outcome: 'approved' | 'gone' | 'replaced' | 'ended', issued_at: Date | null }
 
 /**
- * Exactly one of several right codes is told `approved`, and none whose code was replaced after it was judged. `gone`
+ * Exactly one of several right codes is told `approved`, and none whose code was `replaced` after it was judged. `gone`
  * cancels: the user or the method is not what it was. Writes the audit row, if it is given.
  */
 export const approveOnce = (challengeId: string, judgedMac: Buffer, event: Selectable<AuditEvents> | null): CompiledQuery<ApprovedRow> => sql<ApprovedRow>`
@@ -108,6 +116,13 @@ export async function exhaust ({ db, tenantId, now }: TenantTx, challengeId: str
   return ended !== undefined
 }
 
+/** Ends a challenge whose last attempt was counted and never judged; false if it ended otherwise meanwhile. */
+export async function exhaustUnjudged ({ db, tenantId }: TenantTx, challengeId: string): Promise<boolean> {
+  const ended = await db.updateTable('challenges').set((row) => ({ status: 'exhausted', ended_at: row.ref('attempted_at') }))
+    .where('tenant_id', '=', tenantId).where('id', '=', challengeId).where('status', '=', 'pending').whereRef('attempts', '>=', 'attempts_max').returning('id').executeTakeFirst()
+  return ended !== undefined
+}
+
 /** Cancels those of them that are still pending; answers which. */
 export async function cancel ({ db, tenantId, now }: TenantTx, challengeIds: string[]): Promise<string[]> {
   if (challengeIds.length === 0) return []
@@ -116,10 +131,15 @@ export async function cancel ({ db, tenantId, now }: TenantTx, challengeIds: str
   return rows.map((row) => row.id)
 }
 
-/** Cancels every pending challenge for a method; answers which. */
-export async function cancelOfMethod ({ db, tenantId, now }: TenantTx, methodId: string): Promise<string[]> {
+/**
+ * Cancels the pending challenges for a method of its own user, or of those only whose starters may know; answers which.
+ * A decoy for someone else may bear the same id.
+ */
+export async function cancelOfMethod ({ db, tenantId, now }: TenantTx, methodId: string, whose: 'all' | 'seeing'): Promise<string[]> {
   const rows = await db.updateTable('challenges').set({ status: 'canceled', ended_at: now })
-    .where('tenant_id', '=', tenantId).where('method_id', '=', methodId).where('status', '=', 'pending').where('expires_at', '>', now).returning('id').execute()
+    .where('tenant_id', '=', tenantId).where('method_id', '=', methodId).where('status', '=', 'pending').where('expires_at', '>', now)
+    .where('user_id', '=', (of) => of.selectFrom('contact_methods').select('user_id').where('tenant_id', '=', tenantId).where('id', '=', methodId))
+    .$if(whose === 'seeing', (query) => query.where('blind', '=', false)).returning('id').execute()
   return rows.map((row) => row.id)
 }
 
@@ -137,7 +157,7 @@ export async function isWaiting ({ db, tenantId, now }: TenantTx, challengeId: s
 export async function fail ({ db, tenantId, now }: TenantTx, challengeId: string): Promise<Pick<ChallengeRow, 'id' | 'user_id' | 'destination_index'> | undefined> {
   return db.updateTable('challenges').set({ status: 'failed', ended_at: now })
     .where('tenant_id', '=', tenantId).where('id', '=', challengeId).where('status', '=', 'pending').where('expires_at', '>', now)
-    .where(({ selectFrom }) => selectFrom('messages').select('state').where('tenant_id', '=', tenantId).where('challenge_id', '=', challengeId)
+    .where((where) => where.selectFrom('messages').select('state').where('tenant_id', '=', tenantId).where('challenge_id', '=', challengeId)
       .orderBy('queued_at', 'desc').limit(1), '=', 'failed')
     .returning(['id', 'user_id', 'destination_index']).executeTakeFirst()
 }

@@ -3,14 +3,16 @@ import { Refusal } from '../../platform/refusal.ts'
 import type { Channel, Purpose } from '../../vocabulary.ts'
 import { eventOf } from '../audit/audit.ts'
 import { sendArgument, type Send, type SendBucket } from '../limits/sends.ts'
-import { codeParts, endedRefusal, noCode, ownChallenge, refusalFor, starterOf, toChallenge } from './challenges.ts'
+import { cancelChallenges, codeParts, endedRefusal, noCode, ownChallenge, refusalFor, starterOf, toChallenge } from './challenges.ts'
 import { destinationFor, type Destination } from './choose.ts'
 import { contextDisplayOf } from './context.ts'
+import { tells } from './decoys.ts'
+import { lockOf } from './locks.ts'
 import { readOwn, resendUnlessRefused, type NewCode, type Outgoing, type ReadRow } from './queries.ts'
 import type { Challenge } from './schema.ts'
 import { blockIfBreached, codeMessageRow, lifetimeSecondsOf, preparationsMax, sendLimited, type Run } from './send.ts'
 import { settingOf, type Setting } from './setting.ts'
-import { guardOf, sendTo, userLocked } from './start.ts'
+import { guardOf, sendTo } from './start.ts'
 
 /**
  * Sends a new code for a challenge of one's own: the old code is wrong from then on, attempts go on counting, and 15
@@ -21,10 +23,15 @@ export async function resendCode (deps: Deps, actor: Actor, challengeId: string,
     const challenge = await ownChallenge(deps, actor, challengeId)
     if (challenge.status !== 'pending' || challenge.overdue || challenge.attempts >= challenge.attempts_max) throw endedRefusal(challenge)
     const setting = await settingOf(deps, actor.tenantId, challenge.user_id)
-    const { code, outgoing, number } = prepare(deps, actor, setting, challenge)
+    const destination = destinationAgain(deps, setting, challenge)
+    if (destination === 'over') {
+      await deps.db.inTenant(actor.tenantId, (tx) => cancelChallenges(tx, [challengeId]))
+      throw refusalFor('canceled')
+    }
+    const { code, outgoing, number } = prepare(deps, actor, setting, challenge, destination)
     const [written] = await run(resendUnlessRefused(challengeId, code, outgoing))
     if (written!.outcome === 'stale') continue
-    if (written!.outcome === 'ended') throw endedRefusal(await ownChallenge(deps, actor, challengeId))
+    if (written!.outcome === 'ended') throw endedRefusal((await run(readOwn(challengeId, starterOf(actor))))[0]!)
     if (written!.outcome === 'refused') {
       const bucket = written!.refused_by as SendBucket
       await blockIfBreached(deps, actor, bucket, number)
@@ -39,28 +46,26 @@ export async function resendCode (deps: Deps, actor: Actor, challengeId: string,
 
 interface Prepared { code: NewCode, outgoing: Outgoing, number: string | null }
 
-function prepare (deps: Deps, actor: Actor, setting: Setting, challenge: ReadRow): Prepared {
+/** Without a destination everything looks as if it were sent, and no code is right from now on. */
+function prepare (deps: Deps, actor: Actor, setting: Setting, challenge: ReadRow, destination: Destination | null): Prepared {
   const { keys } = deps
   const { policy, at } = setting
   const code = deps.random.digits(policy.codes.length)
   const newCode = (parts: string[]) => ({ mac: keys.mac('code', actor.tenantId, parts), keyVersion: keys.newest, length: policy.codes.length })
   const event = eventOf(deps, actor.tenantId, at, actor, { action: 'challenge.resent', userId: challenge.user_id, details: { challengeId: challenge.id, purpose: challenge.purpose, channel: challenge.channel } })
-  const locked = challenge.purpose !== 'callerCheck' && setting.user?.lockedUntil
-  if (locked && !challenge.blind) throw userLocked(locked, at)
-  if (challenge.decoy || locked) {
-    // For nobody, or for someone who is locked: everything as if it were sent.
-    const send: Send = { number: null, proven: true, decoy: true, addressBucket: challenge.address_bucket }
+  const purpose = challenge.purpose as Purpose
+  if (!destination) {
+    const send: Send = { number: null, proven: purpose !== 'verifyContact', decoy: true, addressBucket: challenge.address_bucket }
     const lifetimeSeconds = challenge.channel === 'email' ? policy.codes.emailSeconds : policy.codes.phoneSeconds
     return { code: newCode(noCode(challenge)), number: null, outgoing: { message: null, event, guard: null, sends: sendArgument(keys, actor.tenantId, policy, send), lifetimeSeconds } }
   }
-  const destination = sameDestination(deps, setting, challenge)
-  const purpose = challenge.purpose as Purpose
-  const lifetimeSeconds = Math.max(1, Math.min(lifetimeSecondsOf(setting, destination, purpose), Math.floor((challenge.created_at.getTime() + challengeMaxMs - at.getTime()) / 1000)))
+  const lifetimeSeconds = lifetimeSecondsOf(setting, destination, purpose)
+  const saidSeconds = Math.max(1, Math.min(lifetimeSeconds, Math.floor((challenge.created_at.getTime() + challengeMaxMs - at.getTime()) / 1000)))
   const send = sendTo(destination, purpose, challenge.address_bucket)
   return {
     code: newCode(codeParts(challenge, code)), number: send.number,
     outgoing: {
-      message: codeMessageRow(deps, actor, setting, destination, { userId: challenge.user_id, challengeId: challenge.id, purpose, code, lifetimeSeconds, contextDisplay: contextDisplayOf(keys, challenge) }),
+      message: codeMessageRow(deps, actor, setting, destination, { userId: challenge.user_id, challengeId: challenge.id, purpose, code, lifetimeSeconds: saidSeconds, contextDisplay: contextDisplayOf(keys, challenge) }),
       event, guard: guardOf(setting, setting.user!, destination), sends: sendArgument(keys, actor.tenantId, policy, send), lifetimeSeconds,
     },
   }
@@ -69,11 +74,25 @@ function prepare (deps: Deps, actor: Actor, setting: Setting, challenge: ReadRow
 /** 15 minutes after its start a challenge ends, however often it was sent again. */
 const challengeMaxMs = 900_000
 
-/** Where the code went before. If the number, the user or what is allowed has changed since, the challenge is over. */
-function sameDestination (deps: Deps, setting: Setting, challenge: ReadRow): Destination {
-  const over = () => refusalFor('canceled')
-  if (setting.user?.status !== 'active') throw over()
-  const destination = destinationFor(deps.keys, setting, setting.user, { purpose: challenge.purpose as Purpose, methodId: challenge.method_id, channel: challenge.channel as Channel })
-  if (!destination.index.equals(challenge.destination_index) || setting.user.epoch !== challenge.mfa_epoch) throw over()
-  return destination
+/** Where a new code goes: null where nothing is sent and the starter may not hear why, `over` where the challenge is. */
+function destinationAgain (deps: Deps, setting: Setting, challenge: ReadRow): Destination | null | 'over' {
+  if (challenge.decoy) return null
+  try {
+    const destination = sameDestination(deps, setting, challenge)
+    return destination ?? (challenge.blind ? null : 'over')
+  } catch (error) {
+    if (challenge.blind && tells(error)) return null
+    throw error
+  }
+}
+
+/** Where the code went before; undefined if the number or the user has changed since. Refuses where it may not go now. */
+function sameDestination (deps: Deps, setting: Setting, challenge: ReadRow): Destination | undefined {
+  const { user, at } = setting
+  const purpose = challenge.purpose as Purpose
+  if (user?.status !== 'active' || user.epoch !== challenge.mfa_epoch || !user.methods.some(({ id }) => id === challenge.method_id)) return undefined
+  const lock = lockOf(user, challenge.method_id, purpose, at)
+  if (lock) throw lock
+  const destination = destinationFor(deps.keys, setting, user, { purpose, methodId: challenge.method_id, channel: challenge.channel as Channel })
+  return destination.index.equals(challenge.destination_index) ? destination : undefined
 }

@@ -29,6 +29,9 @@ export type Challenge = Static<typeof Challenge>
 
 export const canceledExample = { ...(Challenge.examples as Challenge[])[0]!, status: 'canceled', endedAt: '2026-11-22T09:31:00.000Z', delivery: 'sent' }
 
+/** A second line, or digits that are shown in another order, would make the message say something else. */
+const oneLine = '^[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069]*$'
+
 export const NewChallenge = closed({
   userId: Type.String({ minLength: 1, maxLength: 128, pattern: '^(?!\\.{1,2}$)[A-Za-z0-9._@|:+=-]{1,128}$', description: 'Whom it is for; `me` for the subject of the token.' }),
   purpose: oneOf(purposes),
@@ -37,7 +40,7 @@ export const NewChallenge = closed({
   locale: Type.Optional(Type.String({ minLength: 2, maxLength: 35, pattern: '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$', description: 'Language of the message; the user\'s unless told.' })),
   clientAddress: Type.Optional(Type.String({ minLength: 2, maxLength: 45, pattern: '^[0-9A-Fa-f:.]+$', description: 'IP address of the person, as the app sees it.' })),
   context: Type.Optional(closed({
-    display: Type.String({ minLength: 1, maxLength: 80, description: 'Part of the message.' }),
+    display: Type.String({ minLength: 1, maxLength: 80, pattern: oneLine, description: 'Part of the message: one line, without control characters and such as turn the direction of writing.' }),
     data: Type.Optional(Type.Record(Type.String({ maxLength: 100 }), Type.Unknown(), { maxProperties: 50 })),
   }, { description: 'What the person is asked to approve; needed for a `transaction`, and for apps only. 2 KiB in all.' })),
 }, {

@@ -18,6 +18,8 @@ export interface Reachable {
   lockedUntil: Date | null
   /** Every method that has not been removed, oldest first. */
   methods: MethodRow[]
+  /** The method that was asked for, if it has been removed. */
+  former: MethodRow | null
   /** Wrong codes in a row. */
   wrongCodesOf: (methodId: string) => number
 }
@@ -25,6 +27,9 @@ export interface Reachable {
 export interface Setting {
   /** The tenant's time. */
   at: Date
+  /** The server's own clock, which a sandbox does not move. */
+  serverNow: Date
+  tenantCreatedAt: Date
   policy: PolicyDocument
   policyVersion: number
   organization: string | null
@@ -33,16 +38,16 @@ export interface Setting {
 }
 
 /** Reads what a challenge depends on, in one round trip and without a lock. */
-export async function settingOf ({ db }: Deps, tenantId: string, userId: string): Promise<Setting> {
-  const [row] = await db.readInTenant<SettingRow>(tenantId, readSetting, [userId])
-  const { at, policy, policy_version: policyVersion, organization, default_country: defaultCountry } = row!
-  return { at, policy: policyFrom(policy), policyVersion, organization, defaultCountry, user: reachableOf(row!) }
+export async function settingOf ({ db }: Deps, tenantId: string, userId: string, methodId?: string): Promise<Setting> {
+  const [row] = await db.readInTenant<SettingRow>(tenantId, readSetting, [userId, methodId ?? null])
+  const { at, server_now: serverNow, tenant_created_at: tenantCreatedAt, policy, policy_version: policyVersion, organization, default_country: defaultCountry } = row!
+  return { at, serverNow, tenantCreatedAt, policy: policyFrom(policy), policyVersion, organization, defaultCountry, user: reachableOf(row!) }
 }
 
-function reachableOf ({ at, status, privileged, mfa_epoch: epoch, first_registered_at: firstRegisteredAt, locked_until: lockedUntil, by_method: byMethod, methods }: SettingRow): Reachable | null {
+function reachableOf ({ at, status, privileged, mfa_epoch: epoch, first_registered_at: firstRegisteredAt, locked_until: lockedUntil, by_method: byMethod, methods, former }: SettingRow): Reachable | null {
   if (status === null) return null
   return {
     status: status as UserStatus, privileged: privileged!, epoch: epoch!, firstRegisteredAt, lockedUntil: lockedUntil && lockedUntil > at ? lockedUntil : null,
-    methods: (methods ?? []).map(methodFromJson), wrongCodesOf: (methodId) => byMethod?.[methodId] ?? 0,
+    methods: (methods ?? []).map(methodFromJson), former: former && methodFromJson(former), wrongCodesOf: (methodId) => byMethod?.[methodId] ?? 0,
   }
 }

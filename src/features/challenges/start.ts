@@ -4,13 +4,14 @@ import { notFound, Refusal } from '../../platform/refusal.ts'
 import { purposesOfApps, purposesOfPersons, type Purpose } from '../../vocabulary.ts'
 import { eventOf } from '../audit/audit.ts'
 import { judgeCaller, refused } from '../authority/may.ts'
-import { judgeVerifier } from '../contact-methods/contact-methods.ts'
+import { byOf, judgeVerifier } from '../contact-methods/contact-methods.ts'
 import { displayOf, isEmail } from '../contact-methods/value.ts'
 import { addressBucketOf, prefixIndexOf, sendArgument, type Send, type SendBucket } from '../limits/sends.ts'
 import { codeParts, noCode, starterOf, toChallenge } from './challenges.ts'
 import { destinationFor, requireChannel, type Destination } from './choose.ts'
 import { contextHashOf, sealContextDisplay, unfit } from './context.ts'
 import { decoyDestination, isBlind, tells, type DecoyDestination } from './decoys.ts'
+import { lockOf } from './locks.ts'
 import { startUnlessRefused, type NewRow, type Outgoing } from './queries.ts'
 import type { Challenge, NewChallenge } from './schema.ts'
 import { blockIfBreached, codeMessageRow, lifetimeSecondsOf, preparationsMax, sendLimited, type Run } from './send.ts'
@@ -23,14 +24,15 @@ const attemptsMax = 5
  * cancels nothing. Everything is judged on what was read before; if that has changed when it is written, it is judged
  * anew. An app that may not learn who can be reached gets a decoy where others get a refusal.
  */
-export async function startChallenge (deps: Deps, actor: Actor, input: NewChallenge, run: Run): Promise<Challenge> {
+export async function startChallenge (deps: Deps, actor: Actor, { methodId, ...asked }: NewChallenge, run: Run): Promise<Challenge> {
+  const input = { ...asked, ...(methodId !== undefined && { methodId: methodId.toLowerCase() }) }
   const userId = input.userId === 'me' && actor.kind === 'person' ? actor.subject : input.userId
   judgeStarter(actor, input, userId)
   judgeInput(actor, input)
   const contextHash = input.context === undefined ? null : contextHashOf(input.context)
 
   for (let preparation = 1; preparation <= preparationsMax; preparation++) {
-    const setting = await settingOf(deps, actor.tenantId, userId)
+    const setting = await settingOf(deps, actor.tenantId, userId, input.methodId)
     requireChannel(input.purpose, input.channel, setting.policy)
     const prepared = prepare(deps, actor, setting, userId, input, contextHash)
     const [written] = await run(startUnlessRefused(prepared.row, prepared.outgoing))
@@ -70,12 +72,11 @@ function prepare (deps: Deps, actor: Actor, setting: Setting, userId: string, in
   try {
     const user = reachable(actor, setting, userId, input)
     const destination = destinationFor(deps.keys, setting, user, input)
-    if (user.lockedUntil && input.purpose !== 'callerCheck') {
-      // To who may not hear of the lock everything looks as before, and no code is right.
-      if (blind) return prepareDecoy(deps, actor, setting, userId, input, contextHash, shownAs(destination), guardOf(setting, user, destination))
-      throw userLocked(user.lockedUntil, setting.at)
-    }
-    if (input.purpose === 'verifyContact' && actor.kind === 'app') judgeVerifier(actor, { user_id: userId, first_registered_at: user.firstRegisteredAt, mfa_epoch: user.epoch }, setting.policy, destination.method)
+    const lock = lockOf(user, destination.method.id, input.purpose, setting.at)
+    // To who may not hear of the lock everything looks as before, and no code is right.
+    if (lock && blind) return prepareDecoy(deps, actor, setting, userId, input, contextHash, shownAs(destination), guardOf(setting, user, destination))
+    if (lock) throw lock
+    if (input.purpose === 'verifyContact' && actor.kind === 'app') judgeApp(actor, setting, userId, user, destination)
     return prepareReal(deps, actor, setting, userId, input, contextHash, user, destination)
   } catch (error) {
     if (!blind || !tells(error)) throw error
@@ -92,8 +93,14 @@ function reachable (actor: Actor, { user }: Setting, userId: string, { purpose }
   return user
 }
 
-export const userLocked = (until: Date, at: Date) =>
-  new Refusal('user_locked', 'There were too many wrong codes.', { retryAfterSeconds: Math.max(1, Math.ceil((until.getTime() - at.getTime()) / 1000)) })
+/** What an app may have verified for a user. A blind one hears that it needs a proof only of what it brought itself. */
+function judgeApp (actor: Actor, { policy }: Setting, userId: string, { firstRegisteredAt, epoch }: Reachable, { method }: Destination): void {
+  try {
+    judgeVerifier(actor, { user_id: userId, first_registered_at: firstRegisteredAt, mfa_epoch: epoch }, policy, method)
+  } catch (error) {
+    throw isBlind(actor) && (method.pending_by ?? method.added_by_id) !== byOf(actor) ? notFound() : error
+  }
+}
 
 const shownAs = ({ method, channel, text, index }: Destination): DecoyDestination => ({ methodId: method.id, channel, display: displayOf(method.kind, text), index })
 
@@ -125,7 +132,7 @@ function prepareReal (deps: Deps, actor: Actor, setting: Setting, userId: string
 function prepareDecoy (deps: Deps, actor: Actor, setting: Setting, userId: string, input: NewChallenge, contextHash: Buffer | null, shown: DecoyDestination, guard: Outgoing['guard']): Prepared {
   const { policy } = setting
   const id = deps.random.uuid()
-  const send: Send = { number: null, proven: true, decoy: true, addressBucket: addressBucketOf(deps.keys, actor.tenantId, input.clientAddress) }
+  const send: Send = { number: null, proven: input.purpose !== 'verifyContact', decoy: true, addressBucket: addressBucketOf(deps.keys, actor.tenantId, input.clientAddress) }
   return {
     number: null,
     row: rowOf(deps, actor, setting, input, {

@@ -2,17 +2,16 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { TenantTx } from '../../platform/db/index.ts'
 import type { Actor, Deps } from '../../platform/deps.ts'
 import { Refusal } from '../../platform/refusal.ts'
-import type { Channel } from '../../vocabulary.ts'
 import { record } from '../audit/audit.ts'
 import { disableMethod } from '../contact-methods/disable.ts'
 import { policyInForce } from '../policy/policy.ts'
 import { approveContact, approveOther } from './approve.ts'
-import { cancelChallengesOf, codeParts, endedRefusal, ownChallenge, starterOf } from './challenges.ts'
+import { cancelSeeingChallengesOf, codeParts, endedRefusal, exhausted, ownChallenge, starterOf } from './challenges.ts'
+import { methodLocked, userLocked } from './locks.ts'
 import { exhaust, takeAttempt, type AttemptRow, type ReadRow } from './queries.ts'
 import type { Approval, Verification } from './schema.ts'
 import { runAlone, runIn } from './send.ts'
 import { wrongCodesOfMethodMax } from './setting.ts'
-import { userLocked } from './start.ts'
 
 /** One check of a code, in two steps. */
 export interface Check {
@@ -38,21 +37,34 @@ export function checkOf (deps: Deps, actor: Actor, challengeId: string, input: V
   const count = async () => {
     if (counted) return counted
     const challenge = await countAttempt(deps, actor, challengeId)
-    counted = { challenge, refusal: refusalOf(deps, actor, challenge, input) }
-    if (counted.refusal && !leavesATrace(challenge)) throw counted.refusal
+    return refuse(challenge, faultOf(deps, actor, challenge, input))
+  }
+  /** Keeps the verdict. What leaves no trace is refused at once. */
+  const refuse = (challenge: AttemptRow, fault: Fault | undefined): Counted => {
+    const refusal = fault && new Refusal(fault, faultDetails[fault], { attemptsRemaining: challenge.attempts_max - challenge.attempts })
+    counted = { challenge, refusal }
+    if (refusal && !leavesATrace(challenge)) throw refusal
     return counted
   }
   return {
     async count () { await count() },
     async approve () {
       const { challenge, refusal } = await count()
-      return refusal || challenge.purpose === 'verifyContact' ? undefined : approveOther(deps, actor, challenge, runAlone(deps, actor))
+      if (refusal || challenge.purpose === 'verifyContact') return undefined
+      const approval = await approveOther(deps, actor, challenge, runAlone(deps, actor))
+      if (approval instanceof Refusal) throw approval
+      if (approval !== 'replaced') return approval
+      refuse(challenge, 'wrong_code')
+      return undefined
     },
     async judge (tx) {
       const { challenge, refusal } = await count()
-      if (!refusal) return challenge.purpose === 'verifyContact' ? approveContact(deps, tx, actor, challenge, runIn(tx)) : approveOther(deps, actor, challenge, runIn(tx))
+      if (!refusal) {
+        const approval = await (challenge.purpose === 'verifyContact' ? approveContact(deps, tx, actor, challenge, runIn(tx)) : approveOther(deps, actor, challenge, runIn(tx)))
+        if (approval !== 'replaced') return approval
+      }
       await leaveTrace(deps, tx, actor, challenge)
-      return refusal
+      return refusal ?? refuse(challenge, 'wrong_code').refusal!
     },
   }
 }
@@ -79,26 +91,23 @@ const isBeingJudged = ({ status, overdue, attempts, attempts_max: max }: ReadRow
 /** Nothing was counted: the user is locked, or this method is, which had too many wrong codes. */
 async function lockedRefusal ({ db }: Deps, { tenantId }: Actor, { locked_until: until }: AttemptRow): Promise<Refusal> {
   const now = await db.inTenant(tenantId, async (tx) => tx.now)
-  return until && until > now ? userLocked(until, now) : new Refusal('user_locked', 'There were too many wrong codes for this method. An administrator must lift that.')
+  return until && until > now ? userLocked(until, now) : methodLocked()
 }
 
 /** Spaces, signs, full-width digits and the like are no code, and were counted all the same (CVE-2025-6014). */
-function faultOf ({ keys }: Deps, { tenantId }: Actor, challenge: AttemptRow, { code }: Verification): 'channel_not_available' | 'malformed_code' | 'wrong_code' | undefined {
+function faultOf ({ keys }: Deps, { tenantId }: Actor, challenge: AttemptRow, { code }: Verification): Fault | undefined {
   if (code === undefined) return 'channel_not_available'
   if (!/^[0-9]+$/.test(code)) return 'malformed_code'
   const right = keys.macMatches('code', tenantId, codeParts(challenge, code), challenge.code_key_version, challenge.code_mac)
   return right && !challenge.decoy ? undefined : 'wrong_code'
 }
 
+type Fault = keyof typeof faultDetails
+
 const faultDetails = {
   channel_not_available: 'This challenge takes a code.',
   malformed_code: 'A code is made of the digits 0 to 9 only.',
   wrong_code: 'The code is wrong.',
-}
-
-function refusalOf (deps: Deps, actor: Actor, challenge: AttemptRow, input: Verification): Refusal | undefined {
-  const fault = faultOf(deps, actor, challenge, input)
-  return fault && new Refusal(fault, faultDetails[fault], { attemptsRemaining: challenge.attempts_max - challenge.attempts })
 }
 
 const isExhausted = ({ attempts, attempts_max: max }: AttemptRow) => attempts >= max
@@ -110,10 +119,10 @@ const leavesATrace = (challenge: AttemptRow) => isExhausted(challenge) || (!chal
 
 /** Writes down what a wrong code did beside being counted. */
 async function leaveTrace (deps: Deps, tx: TenantTx, actor: Actor, challenge: AttemptRow): Promise<void> {
-  const about = { userId: challenge.user_id, details: { challengeId: challenge.id, methodId: challenge.method_id, channel: challenge.channel as Channel } }
-  if (!challenge.decoy && isWornOut(challenge)) await disableMethod(deps, tx, actor, await policyInForce(tx), challenge.user_id, challenge.method_id, cancelChallengesOf)
-  if (isExhausted(challenge) && await exhaust(tx, challenge.id)) await record(deps, tx, actor, { action: 'challenge.exhausted', ...about })
+  const ended = exhausted(challenge)
+  if (!challenge.decoy && isWornOut(challenge)) await disableMethod(deps, tx, actor, await policyInForce(tx), challenge.user_id, challenge.method_id, cancelSeeingChallengesOf)
+  if (isExhausted(challenge) && await exhaust(tx, challenge.id)) await record(deps, tx, actor, ended)
   if (!challenge.decoy && locks(challenge)) {
-    await record(deps, tx, actor, { action: 'user.locked', ...about, details: { ...about.details, wrongCodesInARow: challenge.in_a_row, until: challenge.locked_until!.toISOString() } })
+    await record(deps, tx, actor, { ...ended, action: 'user.locked', details: { ...ended.details, wrongCodesInARow: challenge.in_a_row, until: challenge.locked_until!.toISOString() } })
   }
 }

@@ -1,5 +1,5 @@
 import { sql, type Insertable, type Selectable, type Updateable } from 'kysely'
-import type { HotStatement, TenantTx } from '../../platform/db/index.ts'
+import type { Db, HotStatement, TenantTx } from '../../platform/db/index.ts'
 import type { ContactMethods } from '../../platform/db/schema.ts'
 import type { MethodKind, UserStatus } from '../../vocabulary.ts'
 
@@ -89,20 +89,31 @@ export const asOf = <Row extends ShownRow>(now: Date, row: Row): Row =>
 export type ShownRow = Pick<MethodRow, 'tenant_id' | 'user_id' | 'id' | 'kind' | 'label' | 'status' | 'value' | 'extension' | 'country' | 'line_type' | 'is_default' |
   'default_channel' | 'pending_value' | 'pending_extension' | 'pending_expires_at' | 'added_by' | 'created_at' | 'verified_at' | 'last_used_at' | 'updated_at' | 'version'>
 
-/** Of the asking person, and one of the wanted user's methods; with no method its columns are null. */
-export interface HotRow extends Omit<ShownRow, 'tenant_id' | 'user_id'> {
-  actor_status: UserStatus | null
-  actor_privileged: boolean | null
-  actor_sessions_valid_from: Date | null
-  server_now: Date
-  /** The tenant's time, which a sandbox may have moved. */
-  tenant_at: Date
-  user_found: boolean
-  email_counts: boolean
+/** Of the tenant: its time, which a sandbox may have moved, and the server's own. */
+interface TenantFacts { at: string, serverNow: string, emailCounts: boolean }
+interface UserFacts { status: UserStatus, privileged: boolean, sessionsValidFrom: string | null }
+
+/** The first row is of the tenant; then comes one of each user with each method. Without a method its columns are null. */
+interface HotRow extends Omit<ShownRow, 'user_id' | 'id'> { user_id: string | null, facts: string | null, id: string | null }
+
+const hotRead: HotStatement = { name: 'read_methods_of', text: 'select * from read_methods_of($1, $2)' }
+
+export interface MethodsOfUser { standing: { status: UserStatus, privileged: boolean, sessionsValidFrom: Date | null }, methods: ShownRow[] }
+export interface MethodsOfUsers { at: Date, serverNow: Date, emailCounts: boolean, users: Map<string, MethodsOfUser> }
+
+const unremarkable: MethodsOfUser['standing'] = { status: 'active', privileged: false, sessionsValidFrom: null }
+
+/** The methods of several users, oldest first, in one statement. Who is not there is not in `users`. */
+export async function readMethodsOf (db: Db, tenantId: string, userIds: string[]): Promise<MethodsOfUsers> {
+  const [first, ...rows] = await db.readInTenant<HotRow>(tenantId, hotRead, [userIds])
+  const users = new Map<string, MethodsOfUser>()
+  for (const row of rows) {
+    let user = users.get(row.user_id!)
+    if (!user) users.set(row.user_id!, user = { standing: row.facts === null ? unremarkable : standingOf(JSON.parse(row.facts) as UserFacts), methods: [] })
+    if (row.id !== null) user.methods.push(Object.assign(row, { tenant_id: tenantId }) as ShownRow)
+  }
+  const { at, serverNow, emailCounts } = JSON.parse(first!.facts!) as TenantFacts
+  return { at: new Date(at), serverNow: new Date(serverNow), emailCounts, users }
 }
 
-/** The hot read: the asking person and the methods of the wanted user in one statement. */
-export const readMethods: HotStatement = {
-  name: 'read_contact_methods',
-  text: 'select * from read_contact_methods($1, $2, $3)',
-}
+const standingOf = ({ status, privileged, sessionsValidFrom }: UserFacts) => ({ status, privileged, sessionsValidFrom: sessionsValidFrom === null ? null : new Date(sessionsValidFrom) })

@@ -1,37 +1,37 @@
+import { gather } from '../../platform/db/gather.ts'
 import type { TenantTx } from '../../platform/db/index.ts'
 import type { Actor, Deps } from '../../platform/deps.ts'
 import { cursorOf, pageOf, positionOf } from '../../platform/http/paging.ts'
 import { notFound } from '../../platform/refusal.ts'
 import { record } from '../audit/audit.ts'
-import { enroll, refuseUnlessWelcome, usesAdministrativeRole } from '../authority/admission.ts'
+import { admitReading } from '../authority/admission.ts'
 import { valuesShown } from '../authority/authority.ts'
 import { limitCaller } from '../limits/callers.ts'
 import { policyInForce } from '../policy/policy.ts'
 import { knownUser } from '../users/users.ts'
 import { knownMethod, toContactMethod } from './contact-methods.ts'
-import { readMethods, selectMethods, type HotRow, type ShownRow } from './queries.ts'
+import { readMethodsOf, selectMethods, type ShownRow } from './queries.ts'
 import type { ContactMethod } from './schema.ts'
 
 type Page = { items: ContactMethod[], nextCursor?: string }
 interface PageQuery { limit?: number, cursor?: string }
 
 /**
- * A user's methods, oldest first. The hot read: asking person, user and methods come in one statement, so that the
- * caller is admitted here and not before.
+ * Lists a user's methods, oldest first. The hot read: the asking person comes in the same statement, so that they are
+ * admitted here and not before; under load several callers share one.
  */
-export async function listContactMethods (deps: Deps, actor: Actor, userId: string, query: PageQuery): Promise<Page> {
-  const read = () => deps.db.readInTenant<HotRow>(actor.tenantId, readMethods, [actor.subject, userId])
-  let rows = await read()
-  if (actor.kind === 'person' && (rows[0]!.actor_status === null || (!rows[0]!.actor_privileged && usesAdministrativeRole(actor)))) {
-    await enroll(deps, actor)
-    rows = await read()
+export function methodsLister (deps: Deps): (actor: Actor, userId: string, query: PageQuery) => Promise<Page> {
+  const read = gather((tenantId, userIds) => readMethodsOf(deps.db, tenantId, userIds))
+
+  return async (actor, userId, query) => {
+    const { tenantId, subject } = actor
+    const asked = actor.kind === 'app' || subject === userId ? [userId] : [subject, userId]
+    const { at, serverNow, emailCounts, users } = await admitReading(deps, actor, () => read(tenantId, asked), (answer) => answer.users.get(subject)?.standing)
+    const user = users.get(userId)
+    if (!user) throw notFound()
+    const full = valuesShown({ ...actor, serverNow }, userId, false) !== 'masked'
+    return page(deps, actor, userId, user.methods, query, (row) => toContactMethod(deps.keys, row, { emailCounts }, full, at))
   }
-  const first = rows[0]!
-  if (actor.kind === 'person') refuseUnlessWelcome(actor, { status: first.actor_status! }, first.actor_sessions_valid_from)
-  if (!first.user_found) throw notFound()
-  const full = valuesShown({ ...actor, serverNow: first.server_now }, userId, false) !== 'masked'
-  const methods = first.id === null ? [] : rows.map((row) => ({ ...row, tenant_id: actor.tenantId, user_id: userId }))
-  return page(deps, actor, userId, methods, query, (row) => toContactMethod(deps.keys, row, { emailCounts: first.email_counts }, full, first.tenant_at))
 }
 
 /** The same with full values, for who may see them. Counted and audited. */
@@ -65,7 +65,7 @@ async function noteReveal (deps: Deps, tx: TenantTx, actor: Actor, userId: strin
 function page ({ keys }: Deps, { tenantId }: Actor, userId: string, rows: ShownRow[], { limit = 50, cursor }: PageQuery, toItem: (row: ShownRow) => ContactMethod): Page {
   const scope = ['contact-methods', userId]
   const positionIn = (row: ShownRow) => `${row.created_at.toISOString()} ${row.id}`
-  const after = cursor === undefined ? '' : positionOf(keys, tenantId, scope, cursor)
-  const rest = rows.filter((row) => positionIn(row) > after)
+  const after = cursor === undefined ? undefined : positionOf(keys, tenantId, scope, cursor)
+  const rest = after === undefined ? rows : rows.filter((row) => positionIn(row) > after)
   return pageOf(rest, limit, toItem, (row) => cursorOf(keys, tenantId, scope, positionIn(row)))
 }

@@ -8,7 +8,7 @@ import { answer, empty, EtagHeader, IdempotencyHeader, IfMatchHeader, IfNoneMatc
 import { addContactMethod } from './add.ts'
 import { changeContactMethod, type CancelChallenges } from './change.ts'
 import { chooseDefault } from './default.ts'
-import { listContactMethods, readContactMethod, revealContactMethods } from './read.ts'
+import { methodsLister, readContactMethod, revealContactMethods } from './read.ts'
 import { removeContactMethod } from './remove.ts'
 import { ContactMethod, ContactMethodChange, ContactMethodList, DefaultMethod, MethodParams, MethodQuery, MethodsQuery, NewContactMethod, OwnerParams, pendingExample } from './schema.ts'
 
@@ -20,6 +20,7 @@ export const contactMethodRoutes = (deps: Deps, cancelChallenges: CancelChalleng
   app.addSchema(NewContactMethod)
   app.addSchema(ContactMethodChange)
   app.addSchema(DefaultMethod)
+  const listContactMethods = methodsLister(deps)
 
   app.get('/v1/users/:userId/contact-methods', {
     config: { admitsItself: true },
@@ -30,8 +31,8 @@ export const contactMethodRoutes = (deps: Deps, cancelChallenges: CancelChalleng
       response: answers({ 200: answer(ContactMethodList, 'A page of methods.') }, 'insufficient_user_authentication', 'not_found', 'invalid_cursor', 'rate_limited'),
     },
   }, async (request) => {
-    const list = request.query.reveal ? revealContactMethods : listContactMethods
-    return list(deps, request.actor, userIdOf(request)!, request.query)
+    const { actor, query } = request
+    return query.reveal ? revealContactMethods(deps, actor, userIdOf(request)!, query) : listContactMethods(actor, userIdOf(request)!, query)
   })
 
   app.post('/v1/users/:userId/contact-methods', {

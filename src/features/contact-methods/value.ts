@@ -60,6 +60,10 @@ export const preferredFirst = (channels: Channel[], preferred: string | null): C
 /** Whether a method of this kind counts as a second factor: an e-mail only if the policy says so. */
 export const countsForMfa = (kind: MethodKind, policy: PolicyDocument) => !isEmail(kind) || policy.emailCounts
 
+/** Whether the policy lets a method be used. One that became stricter holds for what was verified before, too. */
+export const mayBeUsed = (kind: MethodKind, country: string | null, { countries, phone }: PolicyDocument, privileged: boolean): boolean =>
+  isEmail(kind) || (country !== null && countries.includes(country) && (phone === 'allowed' || (phone === 'notForPrivileged' && !privileged)))
+
 export const purposesOf = (kind: MethodKind, policy: PolicyDocument): ContactMethod['purposes'] =>
   countsForMfa(kind, policy) ? ['mfa', 'recovery', 'notice'] : ['recovery', 'notice']
 

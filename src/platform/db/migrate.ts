@@ -33,6 +33,7 @@ export async function migrate ({ ownerUrl, keyRing, log }: MigrateOptions): Prom
   }
 
   const pool = new pg.Pool({ connectionString: ownerUrl, application_name: 'latchkey-migrate', max: 2 })
+  pool.on('error', () => { /* A server that stops right after us may be faster than our goodbye. */ })
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) })
   try {
     const migrator = new Migrator({ db, provider: { getMigrations: readMigrations }, migrationTableSchema: migrationsSchema })

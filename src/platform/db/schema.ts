@@ -72,6 +72,7 @@ export interface AuditUnsealed {
 
 export interface Challenges {
   address_bucket: string | null;
+  attempted_at: Timestamp | null;
   attempts: Generated<number>;
   attempts_max: Generated<number>;
   blind: Generated<boolean>;

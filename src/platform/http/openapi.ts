@@ -10,6 +10,7 @@ const tags = [
   ['Users', 'People, as the identity provider knows them.'],
   ['Contact methods', 'Phones and alternate e-mails, and how they are verified and changed.'],
   ['Challenges', 'One attempt to verify that a user controls a method.'],
+  ['Sign-in', 'What the sign-in page must ask for.'],
   ['Limits', 'Locks after wrong codes, and blocks of number prefixes.'],
   ['Organization', 'The tenant\'s own profile.'],
   ['Policy', 'The rules of the tenant, inside hard bounds.'],

@@ -1,12 +1,14 @@
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { eventOf, type AuditEntry } from '../../../src/features/audit/audit.ts'
 import { insertEvent } from '../../../src/features/audit/queries.ts'
-import { testService, type Client, type TestService } from '../../support/service.ts'
+import { testService, type Client } from '../../support/service.ts'
 
 interface Event { sequence: number, id: string, at: string, actor: { kind: string, id: string }, action: string, outcome: string, userId: string | null, requestId: string | null, details: Record<string, unknown> }
 
+const service = await testService(t)
+
 /** Rows as they would have been written at these minutes. */
-async function write (service: TestService, tenantId: string, rows: ReadonlyArray<{ minute: number, actor: string, entry: AuditEntry }>): Promise<void> {
+async function write (tenantId: string, rows: ReadonlyArray<{ minute: number, actor: string, entry: AuditEntry }>): Promise<void> {
   await service.deps.db.inTenant(tenantId, async (tx) => {
     for (const { minute, actor, entry } of rows) {
       await insertEvent(tx.db, eventOf(service.deps, tenantId, new Date(Date.UTC(2026, 0, 1, 0, minute)), { kind: 'person', subject: actor, requestId: `r-${minute}` }, entry))
@@ -16,14 +18,13 @@ async function write (service: TestService, tenantId: string, rows: ReadonlyArra
 }
 
 /** Twelve rows: two actors, three users, two actions, one a minute. */
-async function logOfTwelve (t: Test) {
-  const service = await testService(t)
+async function logOfTwelve () {
   const tenant = await service.tenant()
   const tenantId = await service.tenantIdOf(tenant)
-  await write(service, tenantId, Array.from({ length: 12 }, (_, minute) => ({
+  await write(tenantId, Array.from({ length: 12 }, (_, minute) => ({
     minute, actor: ['hans', 'petra'][minute % 2]!, entry: { action: ['contactMethod.added', 'contactMethod.removed'][minute % 4 < 2 ? 0 : 1]!, userId: ['ann', 'bob', 'carl'][minute % 3]!, details: { minute } },
   })))
-  return { service, tenant, tenantId, auditor: await service.as({ tenant, subject: 'audrey', roles: ['auditor'] }) }
+  return { tenant, tenantId, auditor: await service.as({ tenant, subject: 'audrey', roles: ['auditor'] }) }
 }
 
 const minutesIn = async (client: Client, query: string) => {
@@ -34,14 +35,14 @@ const minutesIn = async (client: Client, query: string) => {
 const at = (minute: number) => new Date(Date.UTC(2026, 0, 1, 0, minute)).toISOString()
 
 t.test('a row says who did what to whom, when, and in which request', async (t) => {
-  const { service, tenantId, auditor } = await logOfTwelve(t)
-  await write(service, tenantId, [{ minute: 30, actor: 'hans', entry: { action: 'policy.write', outcome: 'refused', details: { rule: 'role' } } }])
+  const { tenantId, auditor } = await logOfTwelve()
+  await write(tenantId, [{ minute: 30, actor: 'hans', entry: { action: 'policy.write', outcome: 'refused', details: { rule: 'role' } } }])
   const { body } = await auditor.get(`/v1/audit-events?from=${at(30)}&to=${at(31)}`)
   t.match(body.items, [{ at: at(30), actor: { kind: 'person', id: 'hans' }, action: 'policy.write', outcome: 'refused', userId: null, requestId: 'r-30', details: { rule: 'role' } }])
 })
 
 t.test('filters by user, actor, action and time, alone and together, newest first', async (t) => {
-  const { auditor } = await logOfTwelve(t)
+  const { auditor } = await logOfTwelve()
   t.same(await minutesIn(auditor, ''), [11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0])
   t.same(await minutesIn(auditor, 'userId=bob'), [10, 7, 4, 1])
   t.same(await minutesIn(auditor, 'actor=petra'), [11, 9, 7, 5, 3, 1])
@@ -55,7 +56,7 @@ t.test('filters by user, actor, action and time, alone and together, newest firs
 })
 
 t.test('pages hold each row once, though rows are added meanwhile', async (t) => {
-  const { service, tenantId, auditor } = await logOfTwelve(t)
+  const { tenantId, auditor } = await logOfTwelve()
   const seen: Event[] = []
   let cursor = ''
   for (let added = 0; ; added++) {
@@ -65,14 +66,14 @@ t.test('pages hold each row once, though rows are added meanwhile', async (t) =>
     seen.push(...body.items)
     if (body.nextCursor === undefined) break
     cursor = `&cursor=${body.nextCursor}`
-    await write(service, tenantId, [{ minute: 20 + added, actor: 'petra', entry: { action: 'x', details: { minute: 20 + added } } }])
+    await write(tenantId, [{ minute: 20 + added, actor: 'petra', entry: { action: 'x', details: { minute: 20 + added } } }])
   }
   t.same(seen.map(({ details }) => details.minute), [11, 9, 7, 5, 3, 1])
   t.same(seen.map(({ sequence }) => sequence).toSorted((a, b) => b - a), seen.map(({ sequence }) => sequence))
 })
 
 t.test('a cursor is good for its own list only', async (t) => {
-  const { service, auditor } = await logOfTwelve(t)
+  const { auditor } = await logOfTwelve()
   const { body } = await auditor.get('/v1/audit-events?actor=petra&limit=2')
   const elsewhere = await service.as({ tenant: await service.tenant(), subject: 'audrey', roles: ['auditor'] })
   const refused = { status: 400, body: { code: 'invalid_cursor' } }
@@ -84,7 +85,6 @@ t.test('a cursor is good for its own list only', async (t) => {
 })
 
 t.test('who has just changed something finds it at once', async (t) => {
-  const service = await testService(t)
   const tenant = await service.tenant()
   const auditor = await service.as({ tenant, subject: 'audrey', roles: ['auditor'] })
   const ann = await service.as({ tenant, subject: 'ann' })
@@ -97,7 +97,7 @@ t.test('who has just changed something finds it at once', async (t) => {
 })
 
 t.test('a tenant\'s log is its own', async (t) => {
-  const { service, auditor } = await logOfTwelve(t)
+  const { auditor } = await logOfTwelve()
   const elsewhere = await service.as({ tenant: await service.tenant(), subject: 'audrey', roles: ['auditor'] })
   t.same(await minutesIn(elsewhere, ''), [])
   t.equal((await elsewhere.get('/v1/audit-events')).body.items.at(-1).sequence, 1, 'numbers start anew in each tenant')
@@ -105,7 +105,7 @@ t.test('a tenant\'s log is its own', async (t) => {
 })
 
 t.test('only auditors and apps with the scope read it', async (t) => {
-  const { service, tenant } = await logOfTwelve(t)
+  const { tenant } = await logOfTwelve()
   const app = await service.as({ tenant, subject: 'siem', kind: 'app', scopes: ['audit:read'] })
   t.equal((await app.get('/v1/audit-events')).status, 200)
   for (const roles of [[], ['reader'], ['helpdesk'], ['privilegedAdmin'], ['policyAdmin']] as const) {
@@ -115,7 +115,7 @@ t.test('only auditors and apps with the scope read it', async (t) => {
 })
 
 t.test('a time that is none is refused, a leap second is not', async (t) => {
-  const { auditor } = await logOfTwelve(t)
+  const { auditor } = await logOfTwelve()
   for (const wrong of ['yesterday', '2026-01-01', '2026-13-01T00:00:00Z', '2026-02-30T00:00:00Z', '2026-01-01T00:00:00', '1767225600']) {
     for (const path of ['/v1/audit-events', '/v1/audit-events/verification']) t.match(await auditor.get(`${path}?from=${wrong}`), { status: 400, body: { code: 'validation_failed' } }, wrong)
   }

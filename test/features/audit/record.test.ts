@@ -3,6 +3,8 @@ import { withoutPersonalData } from '../../../src/features/audit/audit.ts'
 import { codeOf, otherCode, testService, verifiedMethod, type Answer, type TestService } from '../../support/service.ts'
 import { asSuperuser } from '../../support/superuser.ts'
 
+const service = await testService(t)
+
 /** A change, the row that it must leave in the log, and where it writes. */
 interface Change { action: string, table?: string, run: () => Promise<Answer>, status: number }
 
@@ -47,7 +49,6 @@ interface Event { id: string, action: string, details: string, outcome: string, 
 const eventsOf = (service: TestService) => asSuperuser<Event>(service, 'select id, action, details, outcome, xmin::text as transaction from audit_events order by id')
 
 t.test('each change leaves one row, written in its own transaction, without a number, an address or a code', async (t) => {
-  const service = await testService(t)
   for (const { action, table, status, run } of await everyChange(service)) {
     const before = await eventsOf(service)
     t.match(await run(), { status }, action)
@@ -62,7 +63,7 @@ t.test('each change leaves one row, written in its own transaction, without a nu
 })
 
 t.test('what is rolled back leaves no row, and what cannot be recorded does not happen', async (t) => {
-  const service = await testService(t)
+  const service = await testService(t) // of its own: after this nothing can be recorded there
   const changes = await everyChange(service)
   await asSuperuser(service, `
     create function refuse () returns trigger language plpgsql as $$ begin raise exception 'the commit fails'; end $$;
@@ -78,7 +79,6 @@ t.test('what is rolled back leaves no row, and what cannot be recorded does not 
 })
 
 t.test('a change that is refused leaves no row of a change', async (t) => {
-  const service = await testService(t)
   const tenant = await service.tenant()
   const ann = await service.as({ tenant, subject: 'ann' })
   const phone = await verifiedMethod(ann, { kind: 'mobilePhone', value: '+14155550111' })
@@ -93,7 +93,6 @@ t.test('a change that is refused leaves no row of a change', async (t) => {
 })
 
 t.test('five wrong codes leave one row, the wrong codes themselves none', async (t) => {
-  const service = await testService(t)
   const ann = await service.as({ tenant: await service.tenant(), subject: 'ann' })
   const { body: { id } } = await ann.post('/v1/users/me/contact-methods', { kind: 'mobilePhone', value: '+14155550111' })
   const { body: challenge } = await ann.post('/v1/challenges', { userId: 'me', purpose: 'verifyContact', methodId: id })
@@ -118,7 +117,6 @@ t.test('a reason is kept without the numbers and addresses in it', async (t) => 
   }
   for (const [typed, kept] of Object.entries(texts)) t.equal(withoutPersonalData(typed), kept)
 
-  const service = await testService(t)
   const tenant = await service.tenant()
   const ann = await service.as({ tenant, subject: 'ann' })
   await ann.get('/v1/users/me')

@@ -9,6 +9,7 @@ import { eventually } from '../../support/process.ts'
 import { atOnce, replicaOf } from '../../support/replicas.ts'
 import { testService, type TestService } from '../../support/service.ts'
 import { asSuperuser } from '../../support/superuser.ts'
+const service = await testService(t)
 
 interface Seal { sequence: number, event_id: string, action: string }
 const sealsOf = (service: TestService, tenantId: string) => asSuperuser<Seal>(service,
@@ -23,7 +24,6 @@ const workersOf = (t: Test, service: TestService) => {
 }
 
 t.test('the running workers number a row within a second of its commit', async (t) => {
-  const service = await testService(t)
   const tenantId = await service.tenantIdOf(await service.tenant())
   for (let row = 1; row <= 5; row++) {
     await service.deps.db.inTenant(tenantId, writing(service, `row ${row}`))
@@ -36,7 +36,6 @@ t.test('the running workers number a row within a second of its commit', async (
 
 t.test('200 writers at once and the sealers of two replicas: numbers without gap or twin, and a reader never misses one', async (t) => {
   const writers = 200
-  const service = await testService(t)
   const replica = await replicaOf(t, service)
   const tenant = await service.tenant()
   const tenantId = await service.tenantIdOf(tenant)
@@ -82,7 +81,6 @@ t.test('200 writers at once and the sealers of two replicas: numbers without gap
 })
 
 t.test('a row whose transaction is still open is passed over, and gets a later number', async (t) => {
-  const service = await testService(t)
   const tenantId = await service.tenantIdOf(await service.tenant())
   let commit = () => { /* set below */ }
   const mayCommit = new Promise<void>((resolve) => { commit = resolve })
@@ -104,7 +102,6 @@ t.test('a row whose transaction is still open is passed over, and gets a later n
 })
 
 t.test('more rows than one batch takes are numbered in one go', async (t) => {
-  const service = await testService(t)
   const tenantId = await service.tenantIdOf(await service.tenant())
   await service.deps.db.inTenant(tenantId, async (tx) => { for (let row = 1; row <= 1_100; row++) await record(service.deps, tx, writer, { action: 'many' }) })
   await sealTenant(workersOf(t, service), service.deps.keys, tenantId)
@@ -140,7 +137,6 @@ t.test('a row that is queued again, or was never written, gets no number and sto
 })
 
 t.test('a sealer that dies in the middle leaves its rows to the next', async (t) => {
-  const service = await testService(t)
   const tenantId = await service.tenantIdOf(await service.tenant())
   await service.deps.sealAudit(tenantId)
   const dying = new Database({ connectionString: service.database.workerUrl })

@@ -1,9 +1,10 @@
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { eventOf } from '../../../src/features/audit/audit.ts'
 import { insertEvent } from '../../../src/features/audit/queries.ts'
 import { testService } from '../../support/service.ts'
 import { asSuperuser } from '../../support/superuser.ts'
 
+const service = await testService(t)
 const rowsWritten = 12
 const start = Date.now() + 60_000
 const at = (minute: number) => new Date(start + minute * 60_000).toISOString()
@@ -12,8 +13,7 @@ const at = (minute: number) => new Date(start + minute * 60_000).toISOString()
  * A log of 13 rows: number 1 is the creation of the tenant, number 2 is minute 1 of what followed, and so on.
  * `after` tampers with it, checks it, and puts everything back.
  */
-async function sealedLog (t: Test) {
-  const service = await testService(t)
+async function sealedLog () {
   const [tenant, other] = [await service.tenant(), await service.tenant()]
   const [tenantId, otherId] = [await service.tenantIdOf(tenant), await service.tenantIdOf(other)]
   const auditor = await service.as({ tenant, subject: 'audrey', kind: 'app', scopes: ['audit:read'] })
@@ -25,7 +25,8 @@ async function sealedLog (t: Test) {
   })
   await service.deps.sealAudit(tenantId)
   await service.deps.sealAudit(otherId)
-  await asSuperuser(service, 'create table latchkey_internal.events as table audit_events; create table latchkey_internal.seals as table audit_seals')
+  await asSuperuser(service, `drop table if exists latchkey_internal.events, latchkey_internal.seals;
+    create table latchkey_internal.events as table audit_events; create table latchkey_internal.seals as table audit_seals`)
   const restore = () => asSuperuser(service, `delete from audit_events; delete from audit_seals; delete from audit_unsealed;
     insert into audit_events table latchkey_internal.events; insert into audit_seals table latchkey_internal.seals`)
   const check = async (range = '') => (await auditor.get(`/v1/audit-events/verification${range}`)).body
@@ -35,7 +36,7 @@ async function sealedLog (t: Test) {
     await restore()
     return report
   }
-  return { service, tenantId, check, after }
+  return { tenantId, check, after }
 }
 
 const intact = { intact: true, altered: [], missing: [], unsealed: [], waiting: 0 }
@@ -43,7 +44,7 @@ const row = (number: number) => `tenant_id = :tenant and id = (select event_id f
 const seal = (number: number) => `tenant_id = :tenant and sequence = ${number}`
 
 t.test('an untouched log is intact, as a whole and in any part', async (t) => {
-  const { check } = await sealedLog(t)
+  const { check } = await sealedLog()
   t.same(await check(), { from: 1, to: 13, checked: 13, ...intact })
   t.same(await check(`?to=${at(3)}`), { from: 1, to: 3, checked: 3, ...intact }, 'up to a time')
   t.same(await check(`?from=${at(11)}`), { from: 12, to: 13, checked: 2, ...intact }, 'from a time')
@@ -52,7 +53,7 @@ t.test('an untouched log is intact, as a whole and in any part', async (t) => {
 })
 
 t.test('an altered row is named, whichever column it is', async (t) => {
-  const { service, after } = await sealedLog(t)
+  const { after } = await sealedLog()
   const alterations: Record<string, string[]> = {
     at: ['at + interval \'1 ms\'', '\'infinity\'', '\'-infinity\'', '\'4713-01-01 BC\''],
     actor_kind: ['\'app\''], actor: ['\'petra\'', '\'\''], action: ['\'user.created\''], outcome: ['\'refused\''],
@@ -69,7 +70,7 @@ t.test('an altered row is named, whichever column it is', async (t) => {
 })
 
 t.test('an altered seal is named, whichever column it is, and it alone', async (t) => {
-  const { service, after } = await sealedLog(t)
+  const { after } = await sealedLog()
   const alterations: Record<string, string[]> = {
     mac_key_version: ['1', '9'], chain_mac: ['set_byte(chain_mac, 31, get_byte(chain_mac, 31) # 128)', '\'\''], sealed_at: ['sealed_at - interval \'1 ms\'', '\'infinity\''],
   }
@@ -89,7 +90,7 @@ t.test('an altered seal is named, whichever column it is, and it alone', async (
 })
 
 t.test('what was deleted is named: rows, seals, and both', async (t) => {
-  const { after } = await sealedLog(t)
+  const { after } = await sealedLog()
   const pairs = (numbers: string) => `delete from audit_events where tenant_id = :tenant and id in (select event_id from audit_seals where tenant_id = :tenant and sequence in (${numbers}));
     delete from audit_seals where tenant_id = :tenant and sequence in (${numbers})`
   t.match(await after(`delete from audit_events where ${row(7)}`), { ...intact, intact: false, missing: [7] }, 'a row')
@@ -105,7 +106,7 @@ t.test('what was deleted is named: rows, seals, and both', async (t) => {
 })
 
 t.test('what was put in or moved is named', async (t) => {
-  const { after } = await sealedLog(t)
+  const { after } = await sealedLog()
   const copy = (number: number) => `insert into audit_events select tenant_id, '00000000-0000-7000-8000-000000000000', at, actor_kind, actor, action, outcome, user_id, request_id, details, mac_key_version, row_mac from audit_events where ${row(number)}`
   t.match(await after(copy(7)), { intact: false, altered: [], missing: [], unsealed: ['00000000-0000-7000-8000-000000000000'] }, 'a row')
   t.match(await after(`${copy(7)}; insert into audit_unsealed values (:tenant, '00000000-0000-7000-8000-000000000000')`), { intact: false, altered: [14], to: 14 }, 'a row queued for its number')
@@ -128,7 +129,7 @@ t.test('what was put in or moved is named', async (t) => {
 })
 
 t.test('a part of the log answers for its own time', async (t) => {
-  const { after } = await sealedLog(t)
+  const { after } = await sealedLog()
   const alter = (number: number) => `update audit_events set actor = 'x' where ${row(number)}`
   const range = `?from=${at(5)}&to=${at(8)}` // numbers 6, 7, 8
   for (const inside of [6, 7, 8]) t.match(await after(alter(inside), range), { intact: false, altered: [inside] }, `row ${inside}`)
@@ -144,7 +145,7 @@ t.test('a part of the log answers for its own time', async (t) => {
 })
 
 t.test('no more than 100 of a kind are named, and a row that waits for its number is no fault', async (t) => {
-  const { service, tenantId, check } = await sealedLog(t)
+  const { tenantId, check } = await sealedLog()
   await service.deps.db.inTenant(tenantId, async ({ db }) => {
     for (let row = 0; row < 150; row++) await insertEvent(db, eventOf(service.deps, tenantId, new Date(), { kind: 'system', subject: 'x', requestId: null }, { action: 'x' }))
   })

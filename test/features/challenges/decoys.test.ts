@@ -1,8 +1,8 @@
 import t from 'tap'
 import { sql } from 'kysely'
-import { auditOf, disable } from '../../support/answers.ts'
-import { pendingMethod, read, verify } from '../../support/challenges.ts'
-import { comparable } from '../../support/decoys.ts'
+import { auditOf, disable, setPolicy } from '../../support/answers.ts'
+import { pendingMethod, read } from '../../support/challenges.ts'
+import { viewer } from '../../support/decoys.ts'
 import { countWrongCodes } from '../../support/limits.ts'
 import { registered } from '../../support/proofs.ts'
 import { moveClock, testService, type Answer, type Client } from '../../support/service.ts'
@@ -88,22 +88,23 @@ const walk: Array<[at: number, name: string, step: Step]> = [
   [540, 'over', wrong(-1)],
   [845, 'start', start({ ...signIn, clientAddress: '2001:db8::1' })],
   [847, 'wrong, of a user who is locked by now', wrong(-1)],
-  [846 + 290, 'resend with a key', use(-1, 'resend', {}, 'resend')],
-  [846 + 290, 'the same', use(-1, 'resend', {}, 'resend')],
-  [846 + 300, 'good for five minutes more', look(-1)],
-  [846 + 289 + 302, 'expired', wrong(-1)],
-  [846 + 289 + 302, 'expired', look(-1)],
-  [1_500, 'too many for this user', start(signIn)],
-  [1_500, 'also by e-mail', start({ purpose: 'recovery', channel: 'email' })],
+  [845 + 290, 'resend too early', use(-1, 'resend', {}, 'resend')],
+  [845 + 302, 'expired', wrong(-1)],
+  [845 + 302, 'resend too late', use(-1, 'resend', {}, 'resend')],
+  [845 + 302, 'expired', look(-1)],
+  [1_500, 'the last for this user', start({ purpose: 'recovery', channel: 'email' })],
+  [1_500, 'too many', start(signIn)],
+  [1_531, 'also to send again', use(-1, 'resend')],
   [86_400, 'a day later', start(signIn)],
   [86_400, 'the first', look(0)],
 ]
 
 t.test('an app that may only start challenges is answered alike for everyone, whatever it does', async (t) => {
   const { tenant, blind, petra, user } = await scene()
+  await setPolicy(service, tenant, { limits: { userPerHour: 12 } })
   await user('reachable')
   await user('locked')
-  await countWrongCodes(service, tenant, 'locked', { inARow: 10, lockedSeconds: 86_000 })
+  await countWrongCodes(service, tenant, 'locked', { inARow: 10, lockedSeconds: 170_000 })
   await user('worn-out').then(({ mobilePhone, alternateEmail }) => countWrongCodes(service, tenant, 'worn-out', { byMethod: { [mobilePhone!]: 50, [alternateEmail!]: 50 } }))
   await user('disabled')
   await petra.put('/v1/users/disabled', { status: 'disabled' })
@@ -111,14 +112,17 @@ t.test('an app that may only start challenges is answered alike for everyone, wh
   await pendingMethod(await service.as({ tenant, subject: 'pending' }), { value: '+14155550190' })
 
   const users = ['reachable', 'unknown', 'locked', 'worn-out', 'disabled', 'without', 'pending']
-  const views = users.map(() => comparable())
+  const views = users.map(() => viewer())
   const owns = users.map((): Array<Record<string, any>> => [])
   let clock = -1
   for (const [at, name, step] of walk) {
     if (at !== clock) await moveClock(petra, clock = at)
     const answers = await Promise.all(users.map((userId, index) => step(blind, userId, owns[index]!)))
     const [model, ...others] = answers.map((answer, index) => views[index]!(answer))
-    others.forEach((other, index) => t.strictSame(other, model, `${name}: ${users[index + 1]}`))
+    others.forEach(({ plain, seconds }, index) => {
+      t.strictSame(plain, model!.plain, `${name}: ${users[index + 1]}`)
+      t.ok(seconds.every((one, nth) => Math.abs(one - model!.seconds[nth]!) < 5), `${name}: ${seconds.join(', ')}`)
+    })
     t.ok(answers[0]!.status < 500, `${name}: ${answers[0]!.status} ${answers[0]!.body.code ?? ''}`)
   }
   const statuses = owns.map((own) => own.length)
@@ -130,5 +134,47 @@ t.test('an app that may only start challenges is answered alike for everyone, wh
   t.strictSame([...new Set(started.map(({ userId }) => userId))].toSorted(), users.toSorted(), 'the audit log knows which they were')
   t.ok(started.some(({ userId }) => userId === 'unknown'))
   const { rows: [paid] } = await service.owner.inTenant(await service.tenantIdOf(tenant), ({ db }) => sql<{ sum: number }>`select sum(sent)::int from send_budgets`.execute(db))
-  t.equal(paid!.sum, owns[0]!.length, 'a decoy costs nothing')
+  t.equal(paid!.sum, 8, 'a decoy costs nothing')
+})
+
+t.test('however often it is sent again, it ends 15 minutes after its start, to the millisecond, for everyone', async (t) => {
+  const { blind, petra, user } = await scene()
+  await user('reachable')
+  const users = ['reachable', 'unknown']
+  const ids = await Promise.all(users.map(async (userId) => (await blind.post('/v1/challenges', { userId, purpose: 'recovery', channel: 'email' })).body.id as string))
+  for (const [at, lastsSeconds] of [[31, 631], [92, 692], [213, 813], [514, 900]] as const) {
+    await moveClock(petra, at)
+    const answers = await Promise.all(ids.map((id) => blind.post(`/v1/challenges/${id}/resend`, {}, { 'idempotency-key': `${at}-${id}` })))
+    for (const { status, body } of answers) {
+      t.equal(status, 200)
+      const lastedMs = Date.parse(body.expiresAt) - Date.parse(body.createdAt)
+      if (at === 514) t.equal(lastedMs, lastsSeconds * 1000)
+      else t.ok(Math.abs(lastedMs / 1000 - lastsSeconds) < 10)
+    }
+    t.equal(answers[0]!.body.sendsRemaining, answers[1]!.body.sendsRemaining)
+  }
+})
+
+t.test('the truth for those who may look: apps that read users, methods or what sign-in takes, and the help desk', async (t) => {
+  const { tenant, app, petra, user, blind } = await scene()
+  await user('locked')
+  await countWrongCodes(service, tenant, 'locked', { inARow: 10, lockedSeconds: 900 })
+  await user('disabled')
+  await petra.put('/v1/users/disabled', { status: 'disabled' })
+  await (await service.as({ tenant, subject: 'empty' })).get('/v1/users/me')
+  const told = async (client: Client, more: object) => Promise.all(['unknown', 'empty', 'disabled', 'locked'].map(async (userId) => {
+    const { status, body } = await client.post('/v1/challenges', { userId, ...more })
+    return [status, body.code]
+  }))
+  const truth = [[404, 'not_found'], [409, 'no_usable_method'], [409, 'no_usable_method'], [423, 'user_locked']]
+  for (const scope of ['sign-in:read', 'users:read', 'contact-methods:read'] as const) {
+    const seeing = await app('vpn', 'challenges:write', scope)
+    t.strictSame(await told(seeing, signIn), truth, scope)
+    const { body, headers } = await seeing.post('/v1/challenges', { userId: 'locked', ...signIn })
+    t.ok(body.retryAfterSeconds > 880 && body.retryAfterSeconds <= 900, 'and for how long')
+    t.notOk('retry-after' in headers, 'which no client should wait for by itself')
+  }
+  const hans = await service.as({ tenant, subject: 'hans', roles: ['helpdesk'] })
+  t.strictSame(await told(hans, { purpose: 'callerCheck' }), [...truth.slice(0, 3), [201, undefined]], 'a caller check is not locked')
+  t.strictSame(await told(blind, signIn), [...[201, 201, 201].map((status) => [status, undefined]), [429, 'send_limited']], 'the last one has just got that of the help desk')
 })

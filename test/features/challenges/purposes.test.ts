@@ -1,15 +1,11 @@
 import t from 'tap'
-import { channels, purposes, type Channel, type MethodKind, type Purpose, type Role, type Scope } from '../../../src/vocabulary.ts'
+import { channels, methodKinds, purposes, type Channel, type MethodKind, type Purpose, type Role, type Scope } from '../../../src/vocabulary.ts'
 import { disable, isRefused, setPolicy } from '../../support/answers.ts'
 import { messagesOf, pendingMethod } from '../../support/challenges.ts'
-import { registered } from '../../support/proofs.ts'
+import { someone } from '../../support/people.ts'
 import { moveClock, testService, type Answer, type Client } from '../../support/service.ts'
 
 const service = await testService(t)
-const kinds: MethodKind[] = ['mobilePhone', 'alternatePhone', 'officePhone', 'alternateEmail']
-
-let people = 0
-
 /** A tenant with those who may start something, and as many users as a test needs, each with numbers of their own. */
 async function scene () {
   const tenant = await service.tenant()
@@ -19,13 +15,10 @@ async function scene () {
   return {
     tenant, as, app, petra, hans: await as('hans', 'helpdesk'),
     payroll: await app('payroll', 'challenges:write', 'sign-in:read', 'users:write'),
-    async user (having: MethodKind[] = kinds, { privileged = false } = {}) {
-      const number = ++people
-      const userId = `user-${number}`
-      const numbers = Object.fromEntries(kinds.map((kind, index) => [kind, kind === 'alternateEmail' ? `${userId}@example.org` : `+1415555${1000 + number * 4 + index}`]))
-      const ids = await registered(service, tenant, userId, having, 48, numbers)
-      if (privileged) await petra.put(`/v1/users/${userId}`, { privileged })
-      return { userId, ids }
+    user: async (having: readonly MethodKind[] = methodKinds, { privileged = false } = {}) => {
+      const user = await someone(service, tenant, having)
+      if (privileged) await petra.put(`/v1/users/${user.userId}`, { privileged })
+      return user
     },
   }
 }
@@ -102,9 +95,9 @@ t.test('every purpose over every channel: what the contract names works, all els
       const { userId } = fits && purpose !== 'verifyContact' ? await user() : { userId: unlucky }
       const input = { userId, channel }
       if (purpose === 'verifyContact') {
-        const someone = await as(`new-${channel}`)
+        const newcomer = await as(`new-${channel}`)
         const value = channel === 'email' ? 'new@example.org' : channel === 'sms' ? '+14155550111' : '+14155550112'
-        Object.assign(input, { userId: `new-${channel}`, methodId: await pendingMethod(someone, { kind: channel === 'email' ? 'alternateEmail' : 'mobilePhone', value }) })
+        Object.assign(input, { userId: `new-${channel}`, methodId: await pendingMethod(newcomer, { kind: channel === 'email' ? 'alternateEmail' : 'mobilePhone', value }) })
       }
       const answer = await start(starter, purpose, input)
       if (fits) t.match(answer, { status: 201, body: { purpose, channel } }, `${purpose} by ${channel}`)
@@ -124,8 +117,8 @@ t.test('an e-mail signs in and steps up only where the policy counts it, and app
   }
   await setPolicy(service, tenant, { emailCounts: true })
   for (const purpose of ['signIn', 'stepUp'] as const) {
-    const { userId: someone } = await user(['alternateEmail'])
-    t.match(await start(payroll, purpose, { userId: someone }), { status: 201, body: { channel: 'email' } })
+    const { userId: counted } = await user(['alternateEmail'])
+    t.match(await start(payroll, purpose, { userId: counted }), { status: 201, body: { channel: 'email' } })
   }
   isRefused(t, await start(payroll, 'transaction', { userId }), 'no_usable_method')
   isRefused(t, await start(payroll, 'transaction', { userId, methodId: ids.alternateEmail }), 'channel_not_available')
@@ -139,7 +132,7 @@ t.test('recovery goes over what the policy accepts as a proof of registration, a
   for (const [proofs, open, first] of cases) {
     await setPolicy(service, tenant, { registration: { proofs } })
     for (const channel of channels) {
-      const answer = await start(payroll, 'recovery', { userId: (await user(open.includes(channel) ? kinds : [])).userId, channel })
+      const answer = await start(payroll, 'recovery', { userId: (await user(open.includes(channel) ? methodKinds : [])).userId, channel })
       if (open.includes(channel)) t.match(answer, { status: 201, body: { channel } }, `${proofs.join()} by ${channel}`)
       else isRefused(t, answer, 'channel_not_available', {}, `${proofs.join()} by ${channel}`)
     }
@@ -166,9 +159,9 @@ t.test('without a method the default one is meant, by its own channel; with a ch
   t.strictSame(await chosen('signIn', await user(['officePhone', 'alternatePhone'])), ['alternatePhone', 'sms'], 'where no default is set, the policy\'s order')
 
   const set = async (kind: MethodKind, channel: Channel) => {
-    const someone = await user()
-    t.equal((await (await as(someone.userId)).put('/v1/users/me/default-method', { methodId: someone.ids[kind], channel })).status, 200)
-    return someone
+    const whoever = await user()
+    t.equal((await (await as(whoever.userId)).put('/v1/users/me/default-method', { methodId: whoever.ids[kind], channel })).status, 200)
+    return whoever
   }
   t.strictSame(await chosen('signIn', await set('alternatePhone', 'voice')), ['alternatePhone', 'voice'])
   t.strictSame(await chosen('signIn', await set('alternatePhone', 'voice'), { channel: 'sms' }), ['alternatePhone', 'sms'], 'the default has that, too')
@@ -189,7 +182,7 @@ t.test('a method that is pending, disabled or gone, and a user without one or wh
   isRefused(t, await start(payroll, 'signIn', { userId, methodId: pending }), 'not_found', {}, 'nobody verified it in time')
   isRefused(t, await start(payroll, 'verifyContact', { userId, methodId: pending }), 'not_found')
   await moveClock(petra, 0)
-  await disable(service, tenant, ids.mobilePhone!)
+  await disable(service, tenant, ids.mobilePhone)
   isRefused(t, await start(payroll, 'signIn', { userId, methodId: ids.mobilePhone }), 'method_not_usable')
   for (const more of [{}, { channel: 'sms' }]) isRefused(t, await start(payroll, 'signIn', { userId, ...more }), 'no_usable_method', {}, 'a pending one and a disabled one')
   isRefused(t, await start(payroll, 'recovery', { userId: (await user([])).userId }), 'no_usable_method')
@@ -205,19 +198,19 @@ t.test('a method that is pending, disabled or gone, and a user without one or wh
 
 t.test('what the policy forbids since then is not used any more, and not sent to again', async (t) => {
   const { tenant, as, hans, petra, payroll, user } = await scene()
-  const someone = await user()
+  const ann = await user()
   const pending = await pendingMethod(await as('new'), { value: '+14155550111' })
   const ordinary = await user(['mobilePhone'])
   const privileged = await user(['mobilePhone', 'alternateEmail'], { privileged: true })
-  const running = (await start(payroll, 'stepUp', { userId: someone.userId })).body
+  const running = (await start(payroll, 'stepUp', { userId: ann.userId })).body
   await moveClock(petra, 31)
   await t.test('phones off', async (t) => {
     await setPolicy(service, tenant, { phone: 'off', registration: { required: [] } })
-    isRefused(t, await start(payroll, 'signIn', { userId: someone.userId, channel: 'sms' }), 'channel_not_available')
-    isRefused(t, await start(payroll, 'signIn', { userId: someone.userId, methodId: someone.ids.mobilePhone }), 'channel_not_available')
+    isRefused(t, await start(payroll, 'signIn', { userId: ann.userId, channel: 'sms' }), 'channel_not_available')
+    isRefused(t, await start(payroll, 'signIn', { userId: ann.userId, methodId: ann.ids.mobilePhone }), 'channel_not_available')
     isRefused(t, await start(payroll, 'verifyContact', { userId: 'new', methodId: pending }), 'channel_not_available', { rule: 'policy.phone' })
     isRefused(t, await payroll.post(`/v1/challenges/${running.id}/resend`), 'channel_not_available', { rule: 'policy.phone' })
-    t.match(await start(hans, 'callerCheck', { userId: someone.userId }), { status: 201, body: { channel: 'email' } }, 'the e-mail is left')
+    t.match(await start(hans, 'callerCheck', { userId: ann.userId }), { status: 201, body: { channel: 'email' } }, 'the e-mail is left')
   })
   await t.test('phones for nobody who is privileged', async (t) => {
     await setPolicy(service, tenant, { phone: 'notForPrivileged' })
@@ -229,8 +222,8 @@ t.test('what the policy forbids since then is not used any more, and not sent to
   })
   await t.test('numbers of another country only', async (t) => {
     await setPolicy(service, tenant, { phone: 'allowed', countries: ['CA'] })
-    isRefused(t, await start(payroll, 'signIn', { userId: someone.userId }), 'no_usable_method')
-    isRefused(t, await start(payroll, 'signIn', { userId: someone.userId, methodId: someone.ids.mobilePhone }), 'phone_number_not_allowed')
+    isRefused(t, await start(payroll, 'signIn', { userId: ann.userId }), 'no_usable_method')
+    isRefused(t, await start(payroll, 'signIn', { userId: ann.userId, methodId: ann.ids.mobilePhone }), 'phone_number_not_allowed')
     isRefused(t, await start(payroll, 'verifyContact', { userId: 'new', methodId: pending }), 'phone_number_not_allowed')
     isRefused(t, await payroll.post(`/v1/challenges/${running.id}/resend`), 'phone_number_not_allowed')
     await setPolicy(service, tenant, { countries: ['CA', 'US'] })
@@ -280,8 +273,8 @@ t.test('a context is what an app asks to approve: needed for a transaction, one 
 
   const longest = '💶'.repeat(80)
   for (const given of [bytes(2048), { display: longest, data: { nested: [{ a: null }] } }, { display: 'Ünïcødé "x" \\ <b>' }]) {
-    const { userId: someone } = await user(['mobilePhone'])
-    const answer = await payroll.post('/v1/challenges', { userId: someone, purpose: 'transaction', context: given })
+    const { userId: payer } = await user(['mobilePhone'])
+    const answer = await payroll.post('/v1/challenges', { userId: payer, purpose: 'transaction', context: given })
     t.equal(answer.status, 201, answer.text)
     t.notOk(answer.text.includes(given.display.slice(0, 5)) && given.display.length > 1, 'it is not in the answer')
     t.ok((await messagesOf(payroll, answer.body.id))[0]!.body.includes(`approve: ${given.display}.`))

@@ -1,8 +1,9 @@
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { sql } from 'kysely'
-import { deliveryOf, pendingMethod, read, start, started, verify } from '../../support/challenges.ts'
+import { deliveryOf, moveTo, pendingMethod, read, start, started, verify } from '../../support/challenges.ts'
+import { refusedUntil } from '../../support/limits.ts'
 import { atOnce, replicasOf, tally } from '../../support/replicas.ts'
-import { codeOf, moveClock, testService, verifiedMethod, type Client } from '../../support/service.ts'
+import { codeOf, testService, verifiedMethod } from '../../support/service.ts'
 
 const service = await testService(t)
 
@@ -11,28 +12,12 @@ async function sandbox () {
   const tenant = await service.tenant()
   const person = (subject: string) => service.as({ tenant, subject })
   const client = await person('clock')
-  const move = async (time: string, add: (seconds: number) => number) => {
-    const { body } = await client.get('/v1/sandbox/clock')
-    await moveClock(client, body.offsetSeconds + add((Date.parse(time) - Date.parse(body.now)) / 1000))
-  }
   return {
     tenant, person,
     /** At the latest one second before, at the earliest two: the clock goes on while the test runs. */
-    secondBefore: (time: string) => move(time, (seconds) => Math.floor(seconds) - 1),
-    at: (time: string) => move(time, Math.ceil),
+    secondBefore: (time: string) => moveTo(client, time, -1),
+    at: (time: string) => moveTo(client, time),
   }
-}
-
-/** The refusal of a start, whose `Retry-After` must lead to this time and not a second further. */
-async function refusedUntil (t: Test, client: Client, methodId: string, until: string) {
-  const { body: { now: before } } = await client.get('/v1/sandbox/clock')
-  const { status, body, headers } = await start(client, methodId)
-  const { body: { now: after } } = await client.get('/v1/sandbox/clock')
-  t.match({ status, code: body.code }, { status: 429, code: 'send_limited' })
-  t.equal(headers['retry-after'], String(body.retryAfterSeconds))
-  const left = (now: string) => Math.ceil((Date.parse(until) - Date.parse(now)) / 1000)
-  t.ok(body.retryAfterSeconds <= left(before) && body.retryAfterSeconds >= Math.max(1, left(after)), `${body.retryAfterSeconds} s lead to ${until}`)
-  return body
 }
 
 t.test('30, 60, 120 and 300 s between sends and 5 in 10 minutes, to the second; sendsRemaining counts down', async (t) => {
@@ -48,8 +33,8 @@ t.test('30, 60, 120 and 300 s between sends and 5 in 10 minutes, to the second; 
     t.ok(wait >= waitSeconds && wait < waitSeconds + 2, `then ${waitSeconds} s (${wait})`)
     await secondBefore(challenge.resendAvailableAt)
     const pending = (await read(ann, challenge.id)).body.status === 'pending'
-    const refusal = await refusedUntil(t, ann, methodId, challenge.resendAvailableAt)
-    t.equal(refusal.challengeId, pending ? challenge.id : undefined, 'names the caller\'s own one while it is good')
+    const refusal = await refusedUntil(t, ann, challenge.resendAvailableAt, () => start(ann, methodId))
+    t.equal(refusal.body.challengeId, pending ? challenge.id : undefined, 'names the caller\'s own one while it is good')
     await at(challenge.resendAvailableAt)
     last = challenge
   }
@@ -75,7 +60,7 @@ t.test('5 in 10 minutes hold where approved codes restarted the waits', async (t
   const wait = (Date.parse(resendAvailableAt) - Date.parse(sent[0]!.createdAt)) / 1000
   t.ok(wait >= 600 && wait < 602, `the sixth waits until the first is 10 minutes old (${wait})`)
   await secondBefore(resendAvailableAt)
-  await refusedUntil(t, ann, methodId, resendAvailableAt)
+  await refusedUntil(t, ann, resendAvailableAt, () => start(ann, methodId))
   await at(resendAvailableAt)
   t.match(await started(ann, methodId), { sendsRemaining: 0 })
 })
@@ -98,7 +83,7 @@ t.test('20 a day, and the next when the first is a day old', async (t) => {
   await secondBefore(last.resendAvailableAt)
   const bob = await person('bob')
   const again = await pendingMethod(bob, { value: '+14155550101' })
-  await refusedUntil(t, bob, again, last.resendAvailableAt)
+  await refusedUntil(t, bob, last.resendAvailableAt, () => start(bob, again))
   await at(last.resendAvailableAt)
   t.match(await started(bob, again), { sendsRemaining: 0 })
 })
@@ -161,7 +146,7 @@ t.test('the policy may lower the counts', async (t) => {
   await at(first.resendAvailableAt)
   const second = await started(ann, methodId)
   t.equal(second.sendsRemaining, 0)
-  await refusedUntil(t, ann, methodId, second.resendAvailableAt)
+  await refusedUntil(t, ann, second.resendAvailableAt, () => start(ann, methodId))
   await at(second.resendAvailableAt)
   const third = await started(ann, methodId)
   t.ok(Date.parse(third.resendAvailableAt) - Date.parse(first.createdAt) >= 86_400_000)

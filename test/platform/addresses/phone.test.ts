@@ -2,6 +2,7 @@ import * as fc from 'fast-check'
 import { getCountries, getCountryCallingCode } from 'libphonenumber-js/max'
 import t from 'tap'
 import { maskPhone, parsePhone, prefixOf } from '../../../src/platform/addresses/phone.ts'
+import { anyText } from '../../support/fuzz.ts'
 import { extensions, noPersonsPhone, notNumbers, premium, sharedCost, spellings } from './phone-corpus.ts'
 
 const nowhere = { defaultCountry: null }
@@ -160,7 +161,7 @@ t.test('holds for any input', async (t) => {
   const country = fc.constantFrom(...getCountries(), 'XX', '', 'toString')
   const numberLike = fc.string({ unit: fc.constantFrom(...'0123456789+ ()-./x#;=,tel:ext＋０٣\u00A0\u202A\u0000%'), maxLength: 40 })
   const national = fc.string({ unit: fc.constantFrom(...'0123456789'), minLength: 4, maxLength: 15 })
-  const anything = fc.oneof(fc.string({ unit: 'binary', maxLength: 120 }), numberLike, national, national.map((digits) => `+${digits}`),
+  const anything = fc.oneof(anyText(120), numberLike, national, national.map((digits) => `+${digits}`),
     fc.constantFrom(...cases.map((one) => one.input)))
   const anyOptions = fc.record({
     country, defaultCountry: fc.option(country), extension: fc.option(fc.oneof(national, fc.string())),

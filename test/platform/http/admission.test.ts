@@ -2,6 +2,8 @@ import t from 'tap'
 import { claimsOf, headerOf, seconds, sign } from '../../support/forge.ts'
 import { clientOf, testService, type Client, type TestService } from '../../support/service.ts'
 
+const service = await testService(t)
+
 interface Operation { method: string, path: string }
 
 /** Every `/v1` operation of the document, with ids put in. */
@@ -32,7 +34,6 @@ const auditOf = async (service: TestService, tenant: string): Promise<Array<{ ac
 }
 
 t.test('whoever is disabled, off-boarded or signed out is 401 at once, on every route', async (t) => {
-  const service = await testService(t)
   const operations = [...operationsOf(service), { method: 'GET', path: '/v1/users/someone-else/contact-methods' }, { method: 'GET', path: '/v1/users/me/contact-methods?reveal=true' }]
   t.ok(operations.length > 15)
   const ways: Record<string, () => object> = {
@@ -56,7 +57,6 @@ t.test('whoever is disabled, off-boarded or signed out is 401 at once, on every 
 })
 
 t.test('sessionsValidFrom counts whole seconds, and lets in who signed in since', async (t) => {
-  const service = await testService(t)
   const tenant = await service.tenant()
   const signedIn = seconds() - 100
   const claims = { ...claimsOf(service.issuer, tenant, 'ann'), auth_time: signedIn, iat: seconds() }
@@ -89,7 +89,6 @@ t.test('a token with an administrator\'s role must be young; a plain person\'s m
 })
 
 t.test('a person\'s first call makes their row, whichever call it is', async (t) => {
-  const service = await testService(t)
   const tenant = await service.tenant()
   const first: Record<string, (client: Client) => Promise<unknown>> = {
     own: (client) => client.get('/v1/users/me'),
@@ -108,7 +107,6 @@ t.test('a person\'s first call makes their row, whichever call it is', async (t)
 })
 
 t.test('whoever uses an administrator\'s role is marked privileged, once, and it is written down', async (t) => {
-  const service = await testService(t)
   const tenant = await service.tenant()
   for (const path of ['/v1/users/me', '/v1/users/me/contact-methods']) {
     for (const role of ['helpdesk', 'privilegedAdmin', 'policyAdmin', 'auditor'] as const) {
@@ -130,7 +128,6 @@ t.test('whoever uses an administrator\'s role is marked privileged, once, and it
 })
 
 t.test('an app has no roles, even if its token carries some; its scopes decide', async (t) => {
-  const service = await testService(t)
   const tenant = await service.tenant()
   await (await service.as({ tenant, subject: 'ann' })).get('/v1/users/me')
   const withRoles = clientOf(service, await service.issuer.tokenOf({ tenant, subject: 'app', kind: 'app' }, { roles: ['privilegedAdmin', 'policyAdmin', 'auditor'] }))
@@ -144,7 +141,6 @@ t.test('an app has no roles, even if its token carries some; its scopes decide',
 })
 
 t.test('a person\'s token with Latchkey scopes is limited to them as well as to its roles', async (t) => {
-  const service = await testService(t)
   const tenant = await service.tenant()
   const ann = await service.as({ tenant, subject: 'ann' })
   t.equal((await ann.get('/v1/users/me')).status, 200)

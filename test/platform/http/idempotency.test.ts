@@ -1,6 +1,7 @@
 import t from 'tap'
 import { decodeJwt } from 'jose'
 import { sql } from 'kysely'
+import { asOwner as connected } from '../../support/cluster.ts'
 import { pendingMethod, read, start, started, verify } from '../../support/challenges.ts'
 import { atOnce, replicasOf, tally } from '../../support/replicas.ts'
 import { clientOf, codeOf, otherCode, testService, type Answer } from '../../support/service.ts'
@@ -96,17 +97,21 @@ t.test('16 parallel twins over three replicas have one effect and one answer', a
 t.test('while the first is still running its twins are told to come back', async (t) => {
   const { client, asOwner } = await person()
   await pendingMethod(client, phone)
-  // Makes one kind of insert take longer than twins wait for a lock.
+  // Makes one kind of insert take until someone lets go of the lock.
   await asOwner(sql.raw(`
-    create function linger () returns trigger language plpgsql as $$ begin perform pg_sleep(3); return new; end $$;
+    create function linger () returns trigger language plpgsql as $$ begin while not pg_try_advisory_xact_lock(1) loop perform pg_sleep(0.02); end loop; return new; end $$;
     create trigger linger before insert on contact_methods for each row when (new.label = 'slow') execute function linger()`))
   const body = { kind: 'alternatePhone', value: '+14155550102', label: 'slow' }
-  const running = client.post(methodsUrl, body, keyed('a'))
-  const isRunning = async () => (await asOwner(sql`select 1 from pg_stat_activity where wait_event = 'PgSleep'`)).rows.length > 0
-  while (!await isRunning()) { /* until the first holds its key */ }
-  const twin = await client.post(methodsUrl, body, keyed('a'))
-  t.match(twin, { status: 409, body: { code: 'idempotency_in_progress', retryAfterSeconds: 1 }, headers: { 'retry-after': '1' } })
-  const first = await running
+  const isRunning = async () => (await asOwner(sql`select 1 from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'`)).rows.length > 0
+  const first = await connected(service.database.ownerUrl, async (holder) => {
+    await holder.query('select pg_advisory_lock(1)')
+    const running = client.post(methodsUrl, body, keyed('a'))
+    while (!await isRunning()) { /* until the first holds its key */ }
+    const twin = await client.post(methodsUrl, body, keyed('a'))
+    t.match(twin, { status: 409, body: { code: 'idempotency_in_progress', retryAfterSeconds: 1 }, headers: { 'retry-after': '1' } })
+    await holder.query('select pg_advisory_unlock(1)')
+    return running
+  })
   t.equal(first.status, 201)
   const later = await client.post(methodsUrl, body, keyed('a'))
   t.match([later.status, later.body.id, replayed(later)], [201, first.body.id, 'true'])

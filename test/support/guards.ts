@@ -1,0 +1,38 @@
+import { asOwner } from './cluster.ts'
+import type { TestService } from './service.ts'
+
+/**
+ * Runs `work` with a function of the database that lacks one of its guards: what a test of a race must notice. `guard` is
+ * a part of its text, which has to be there.
+ */
+export async function without<T> (service: Pick<TestService, 'database'>, name: string, guard: string, work: () => Promise<T>, instead = ''): Promise<T> {
+  return asOwner(service.database.ownerUrl, async (client) => {
+    const { rows: [found] } = await client.query<{ text: string }>('select pg_get_functiondef($1::regproc) as text', [name])
+    const { text } = found!
+    if (text.split(guard).length !== 2) throw new Error(`${name} does not have this guard once: ${guard}`)
+    await client.query(text.replace(guard, instead))
+    try {
+      return await work()
+    } finally {
+      await client.query(text)
+    }
+  })
+}
+
+/** Holds locks while `work` runs: what needs them waits in the order in which it came, until `release` is called. */
+export async function holding<T> (service: Pick<TestService, 'database'>, lock: string, values: unknown[], work: (held: { waiting: (count: number) => Promise<void>, release: () => Promise<unknown> }) => Promise<T>): Promise<T> {
+  return asOwner(service.database.ownerUrl, async (holder) => asOwner(service.database.ownerUrl, async (watcher) => {
+    await holder.query('begin')
+    await holder.query(lock, values)
+    return work({
+      async waiting (count) {
+        for (const until = performance.now() + 10_000; ;) {
+          const { rowCount } = await watcher.query('select 1 from pg_stat_activity where datname = current_database() and wait_event_type = \'Lock\'')
+          if (rowCount! >= count) return
+          if (performance.now() > until) throw new Error(`${rowCount} wait for the lock`)
+        }
+      },
+      release: () => holder.query('commit'),
+    })
+  }))
+}
