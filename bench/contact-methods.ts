@@ -1,8 +1,7 @@
-import autocannon from 'autocannon'
 import { startTestIssuer } from '../test/support/tokens.ts'
 import { seedUsers, startBenchDatabase, tenantSlug, userIdOf } from './support/database.ts'
-import { cpuOf, cpuOfChildren } from './support/cpu.ts'
-import { median, startServer, type ServerProcess } from './support/processes.ts'
+import { compare, processorTimeOf, range, verdict } from './support/load.ts'
+import { median, startServer } from './support/processes.ts'
 
 /**
  * A person's list of methods (token, isolation, decryption, log) against the bare handler, loaded in turn: bare, ours,
@@ -26,40 +25,9 @@ const requests = await Promise.all(Array.from({ length: tokens }, async (_, inde
   const subject = userIdOf(Math.floor(index * users / tokens))
   return { path: `/v1/users/${subject}/contact-methods`, headers: { authorization: `Bearer ${await issuer.tokenOf({ tenant: tenantSlug, subject })}` } }
 }))
-
-type Load = Awaited<ReturnType<typeof load>>
-
-async function load ({ origin, child }: ServerProcess): Promise<{ perSecond: number, p99Ms: number, serviceMicroseconds: number, postgresMicroseconds: number }> {
-  const [service, postgres] = [cpuOf(child.pid!), cpuOfChildren(database.postmasterPid)]
-  const result = await autocannon({ url: origin, connections, duration: seconds, requests })
-  if (result.non2xx > 0 || result.errors > 0) throw new Error(`${result.non2xx} refusals and ${result.errors} errors`)
-  const count = result.requests.total
-  return {
-    perSecond: result.requests.average, p99Ms: result.latency.p99,
-    serviceMicroseconds: (cpuOf(child.pid!) - service) / count, postgresMicroseconds: (cpuOfChildren(database.postmasterPid) - postgres) / count,
-  }
-}
-
-await load(bare) // warm up
-await load(ours)
-const ratios: number[] = []
-const spent = { bare: [] as Load[], ours: [] as Load[] }
-for (let round = 1; round <= rounds; round++) {
-  const before = await load(bare)
-  const middle = await load(ours)
-  const after = await load(bare)
-  const ratio = middle.perSecond / ((before.perSecond + after.perSecond) / 2)
-  ratios.push(ratio)
-  spent.bare.push(before, after)
-  spent.ours.push(middle)
-  process.stdout.write(`round ${round}: bare ${before.perSecond.toFixed(0)}/s, ours ${middle.perSecond.toFixed(0)}/s (p99 ${middle.p99Ms} ms), bare ${after.perSecond.toFixed(0)}/s: ${ratio.toFixed(2)}\n`)
-}
+const found = await compare('bare', bare, ours, rounds, { connections, seconds, requests, postmasterPid: database.postmasterPid })
 await Promise.all([ours.stop(), bare.stop()])
 await issuer.close()
 await database.close()
-for (const [name, loads] of Object.entries(spent)) {
-  const of = (field: 'serviceMicroseconds' | 'postgresMicroseconds') => median(loads.map((one) => one[field])).toFixed(0)
-  process.stdout.write(`processor time of one request, ${name}: service ${of('serviceMicroseconds')} µs, Postgres ${of('postgresMicroseconds')} µs\n`)
-}
-const middle = median(ratios)
-process.stdout.write(`contact methods, ${users} users, ${tokens} tokens, ${connections} connections: ${middle.toFixed(2)} of the bare handler (median of ${rounds}, ${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)}; aim ${aim.toFixed(1)}: ${middle >= aim ? 'met' : 'missed'})\n`)
+process.stdout.write(`processor time of one request, bare: ${processorTimeOf(found.bare)}\nprocessor time of one request, ours: ${processorTimeOf(found.ours)}\n`)
+process.stdout.write(`contact methods, ${users} users, ${tokens} tokens, ${connections} connections: ${range(found.ratios)} of the bare handler (median of ${rounds}; aim ${aim.toFixed(1)}: ${verdict(median(found.ratios) >= aim)})\n`)

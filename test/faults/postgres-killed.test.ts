@@ -1,6 +1,5 @@
 import t from 'tap'
-import { isPostmaster } from '../../src/platform/db/embedded/processes.ts'
-import { call, dataDirectory, developmentToken, eventually, isReady, postmasterOf, startService, type Answer } from '../support/process.ts'
+import { call, dataDirectory, developmentToken, eventually, postmasterOf, readyAfterKill, startService, type Answer } from '../support/process.ts'
 
 const kills = process.env.LATCHKEY_LONG ? 10 : 3
 const people = 6
@@ -65,7 +64,7 @@ t.test(`Postgres killed ${kills} times under load: quick answers, recovery, no a
       const postmaster = postmasterOf(directory)
       process.kill(postmaster, 'SIGKILL')
       const killedAt = performance.now()
-      await eventually(async () => !isPostmaster(postmaster) && await isReady(service.origin))
+      await readyAfterKill(service, directory, postmaster)
       t.comment(`ready again ${Math.round(performance.now() - killedAt)} ms after kill ${kill}`)
     }
     await go()

@@ -1,17 +1,7 @@
 import t from 'tap'
 import { isPostmaster } from '../../src/platform/db/embedded/processes.ts'
 import { findPort } from '../../src/platform/db/embedded/ports.ts'
-import { call, dataDirectory, developmentToken, eventually, isReady, postmasterOf, startService, type ServiceProcess } from '../support/process.ts'
-
-/** The file with its number is missing, or empty, for a moment while a server starts. */
-function runsAnother (directory: string, than: number): boolean {
-  try {
-    const postmaster = postmasterOf(directory)
-    return postmaster !== than && isPostmaster(postmaster)
-  } catch {
-    return false
-  }
-}
+import { call, dataDirectory, developmentToken, isReady, postmasterOf, readyAfterKill, startService, type ServiceProcess } from '../support/process.ts'
 
 t.test('`npm start` on a machine without a database', async (t) => {
   const directory = dataDirectory(t)
@@ -66,8 +56,7 @@ t.test('`npm start` on a machine without a database', async (t) => {
     await t.test('and after a kill -9 of the database, without being started again', async (t) => {
       await add(next, token, 'alternateEmail', 'someone@example.org')
       process.kill(postmaster, 'SIGKILL')
-      // The last word of the killed server's sessions may still be "ready": only one with another postmaster counts.
-      await eventually(async () => runsAnother(directory, postmaster) && await isReady(next.origin))
+      await readyAfterKill(next, directory, postmaster)
       t.equal((await methods(next, token)).length, 4)
     })
 

@@ -65,20 +65,18 @@ t.test('SIGTERM under load: every request is answered well, what was accepted is
   const next = await startService(t, { env })
   const { body } = await call(`${next.origin}/v1/users/me/contact-methods/${first.body.id}`, { token })
   t.equal(body.label, label)
-  await next.stop()
 })
 
 t.test('a second signal, given on purpose, ends it at once with 1', async (t) => {
   const service = await startService(t, { env: { DATA_DIR: dataDirectory(t) } })
   const token = await developmentToken(service)
   const waiting = call(`${service.origin}/v1/sandbox/messages?channel=voice&waitSeconds=10`, { token }).catch(() => undefined)
-  const toldAt = performance.now()
+  await call(`${service.origin}/v1/users/me`, { token }) // what came after it is answered: it is under way
   service.signal('SIGTERM')
   // The first repetitions could be one keystroke that arrives twice.
   const repeat = setInterval(() => service.signal('SIGTERM'), 100)
   t.equal(await service.ended, 1)
   clearInterval(repeat)
-  t.ok(performance.now() - toldAt < 5_000)
+  t.equal(await waiting, undefined, 'it did not wait for the request under way')
   t.match(service.output(), 'A second SIGTERM')
-  await waiting
 })
