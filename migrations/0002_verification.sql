@@ -132,15 +132,14 @@ begin
 end $$;
 
 -- Locks a window and says when it has room again; null where it has room now.
-create function window_room (wanted text, taken_max integer, window_length interval) returns timestamptz language plpgsql volatile as $$
+create function window_room (wanted text, taken_max integer, window_length interval, at timestamptz default tenant_now()) returns timestamptz language plpgsql volatile as $$
 declare
-  at constant timestamptz := tenant_now();
   recent timestamptz[];
 begin
   loop
-    insert into send_windows (tenant_id, bucket) values (current_tenant(), wanted) on conflict do nothing;
     select w.taken_at into recent from send_windows w where w.tenant_id = current_tenant() and w.bucket = wanted for no key update;
-    exit when found; -- else it was forgotten in between
+    exit when found;
+    insert into send_windows (tenant_id, bucket) values (current_tenant(), wanted) on conflict do nothing;
   end loop;
   -- One of the future was taken before a sandbox's clock was moved back.
   select coalesce(array_agg(s order by s), '{}') into recent from unnest(recent) as s where s > at - window_length and s <= at + interval '5 seconds';
@@ -149,15 +148,15 @@ begin
 end $$;
 
 -- Takes one of a window that was found to have room, and says how many are taken now.
-create function window_take (wanted text, subject uuid, window_length interval) returns integer language sql volatile as $$
+create function window_take (wanted text, subject uuid, window_length interval, at timestamptz default tenant_now()) returns timestamptz[] language sql volatile as $$
   update send_windows w
      set (taken_at, taken_for) = (
            select array_agg(s order by s), array_agg(c order by s)
-             from (select s, c from unnest(w.taken_at, w.taken_for) as u (s, c) where s > tenant_now() - window_length and s <= tenant_now() + interval '5 seconds'
-                   union all select tenant_now(), subject) as kept),
+             from (select s, c from unnest(w.taken_at, w.taken_for) as u (s, c) where s > at - window_length and s <= at + interval '5 seconds'
+                   union all select at, subject) as kept),
          touched_at = now()
    where w.tenant_id = current_tenant() and w.bucket = wanted
-  returning cardinality(w.taken_at);
+  returning w.taken_at;
 $$;
 
 -- How many of a whole belong to one of sixteen parts.
@@ -176,14 +175,16 @@ end $$;
 
 -- Takes one send of today's budget and says from which part; null where it is used up. The last 30 % are for methods that
 -- were verified before, and are touched last, so that whoever may only use the rest is refused from exactly 70 % on.
-create function take_budget (whole integer, proven boolean) returns integer language plpgsql volatile as $$
+create function take_budget (whole integer, proven boolean, at timestamptz default tenant_now()) returns integer language plpgsql volatile as $$
 declare
   tenant constant uuid := current_tenant();
-  today constant date := (tenant_now() at time zone 'UTC')::date;
+  today constant date := (at at time zone 'UTC')::date;
   open_to_all constant integer := (whole::bigint * 7 / 10)::integer;
   first constant integer := floor(random() * 16);
   chosen integer;
   room integer; -- how much of the whole may be used up with this one
+  parts integer;
+  used_up boolean;
 begin
   loop
     room := open_to_all;
@@ -195,8 +196,10 @@ begin
        where b.tenant_id = tenant and b.day = today and b.whole = take_budget.whole and b.sent < share_of(room, b.slot) order by (b.slot - first + 16) % 16 limit 1;
     end if;
     if chosen is null then
-      if (select count(*) from send_budgets b where b.tenant_id = tenant and b.day = today and b.whole = take_budget.whole) = 16 then return null; end if;
-      perform spread_budget(today, whole);
+      -- Looked at once more, in one statement: another may have made the parts since.
+      select count(*), bool_and(b.sent >= share_of(room, b.slot)) into parts, used_up from send_budgets b where b.tenant_id = tenant and b.day = today and b.whole = take_budget.whole;
+      if parts = 16 and used_up then return null; end if;
+      if parts < 16 then perform spread_budget(today, whole); end if;
     else
       begin
         update send_budgets b set sent = b.sent + 1
@@ -252,46 +255,51 @@ end $$;
 create function take_send (challenge uuid, for_user text, destination bytea, sends jsonb, out refused_by text, out available_at timestamptz, out remaining integer)
   language plpgsql volatile as $$
 declare
-  user_bucket constant text := 'user:' || for_user;
+  user_bucket constant text := case when (sends ->> 'stray')::boolean then 'stray:' else 'user:' end || for_user;
   address_bucket constant text := sends ->> 'addressBucket';
   -- What was verified before: this method, or this number by anyone in the tenant.
   proven constant boolean := (sends ->> 'proven')::boolean or exists (
     select from contact_methods m where m.tenant_id = current_tenant() and m.status = 'active'
        and m.value_index in (select v::bytea from jsonb_array_elements_text(sends -> 'valueIndexes') as v));
   prefix_key constant bytea := case when not proven then (sends ->> 'prefixIndex')::bytea end;
+  now_there constant timestamptz := tenant_now();
+  hour constant interval := interval '1 hour';
   budget_slot integer;
   taken record;
+  taken_at timestamptz[];
 begin
-  available_at := window_room(user_bucket, (sends ->> 'userPerHour')::integer, interval '1 hour');
+  available_at := window_room(user_bucket, (sends ->> 'userPerHour')::integer, hour, now_there);
   if available_at is not null then refused_by := 'user'; return; end if;
   if address_bucket is not null then
-    available_at := window_room(address_bucket, (sends ->> 'clientAddressPerHour')::integer, interval '1 hour');
+    available_at := window_room(address_bucket, (sends ->> 'clientAddressPerHour')::integer, hour, now_there);
     if available_at is not null then refused_by := 'clientAddress'; return; end if;
   end if;
   if prefix_key is not null then
     select f.refused_by, f.available_at into refused_by, available_at from prefix_fault(sends ->> 'prefix', prefix_key, (sends ->> 'prefixPerHour')::integer) as f;
     if refused_by is not null then return; end if;
   end if;
-  budget_slot := take_budget((sends ->> 'sendsPerDay')::integer, proven);
+  budget_slot := take_budget((sends ->> 'sendsPerDay')::integer, proven, now_there);
   if budget_slot is null then
     refused_by := 'budget';
-    available_at := (date_trunc('day', tenant_now() at time zone 'UTC') + interval '1 day') at time zone 'UTC';
+    available_at := (date_trunc('day', now_there at time zone 'UTC') + interval '1 day') at time zone 'UTC';
     return;
   end if;
   select * into taken from take_destination_send(destination, challenge, (sends ->> 'destinationPerTenMinutes')::integer, (sends ->> 'destinationPerDay')::integer);
   available_at := taken.available_at;
   if not taken.taken or not (sends ->> 'paid')::boolean then -- a refused send and a decoy cost nothing
     update send_budgets b set sent = b.sent - 1
-     where b.tenant_id = current_tenant() and b.day = (tenant_now() at time zone 'UTC')::date and b.slot = budget_slot;
+     where b.tenant_id = current_tenant() and b.day = (now_there at time zone 'UTC')::date and b.slot = budget_slot;
   end if;
   if not taken.taken then refused_by := 'destination'; return; end if;
   remaining := taken.remaining;
   -- What is said of the next send holds for every window that a resend meets.
-  remaining := least(remaining, (sends ->> 'userPerHour')::integer - window_take(user_bucket, challenge, interval '1 hour'));
-  available_at := greatest(available_at, window_room(user_bucket, (sends ->> 'userPerHour')::integer, interval '1 hour'));
+  taken_at := window_take(user_bucket, challenge, hour, now_there);
+  remaining := least(remaining, (sends ->> 'userPerHour')::integer - cardinality(taken_at));
+  if remaining = 0 then available_at := greatest(available_at, taken_at[cardinality(taken_at) - (sends ->> 'userPerHour')::integer + 1] + hour); end if;
   if address_bucket is not null then
-    remaining := least(remaining, (sends ->> 'clientAddressPerHour')::integer - window_take(address_bucket, challenge, interval '1 hour'));
-    available_at := greatest(available_at, window_room(address_bucket, (sends ->> 'clientAddressPerHour')::integer, interval '1 hour'));
+    taken_at := window_take(address_bucket, challenge, hour, now_there);
+    remaining := least(remaining, (sends ->> 'clientAddressPerHour')::integer - cardinality(taken_at));
+    if remaining = 0 then available_at := greatest(available_at, taken_at[cardinality(taken_at) - (sends ->> 'clientAddressPerHour')::integer + 1] + hour); end if;
   end if;
   if prefix_key is not null then perform prefix_take(prefix_key, challenge); end if;
 end $$;

@@ -67,9 +67,10 @@ export async function createService (options: ServiceOptions): Promise<Service> 
   await firstMeasure(clock)
 
   const sandbox = sandboxProvider(workers, keys)
+  const isSandbox = sandboxDirectory(workers)
   const dispatcher = createDispatcher({
     db: workers, keys, log,
-    providerOf: async (tenantId) => options.sandboxAllowed && await isSandbox(workers, tenantId) ? sandbox : null,
+    providerOf: async (tenantId) => options.sandboxAllowed && await isSandbox(tenantId) ? sandbox : null,
     isWaiting, onFailed: failChallenge,
   })
   const loops = {
@@ -126,8 +127,20 @@ async function firstMeasure (clock: DatabaseClock): Promise<void> {
   }
 }
 
-async function isSandbox (db: WorkerDb, tenantId: string): Promise<boolean> {
-  return db.inTenant(tenantId, async (tx) => (await tx.db.selectFrom('tenants').select('sandbox').where('tenant_id', '=', tenantId).executeTakeFirst())?.sandbox ?? false)
+const rememberedTenantsMax = 10_000
+
+/** Whether a tenant is a sandbox: that never changes, so it is asked once. */
+function sandboxDirectory (db: WorkerDb): (tenantId: string) => Promise<boolean> {
+  const known = new Map<string, boolean>()
+  return async (tenantId) => {
+    const remembered = known.get(tenantId)
+    if (remembered !== undefined) return remembered
+    const row = await db.inTenant(tenantId, (tx) => tx.db.selectFrom('tenants').select('sandbox').where('tenant_id', '=', tenantId).executeTakeFirst())
+    if (!row) return false
+    if (known.size >= rememberedTenantsMax) known.clear()
+    known.set(tenantId, row.sandbox)
+    return row.sandbox
+  }
 }
 
 async function dropExpiredKeys (db: WorkerDb): Promise<void> {

@@ -3,7 +3,7 @@ import { auditOf } from '../support/answers.ts'
 import { pendingMethod, started } from '../support/challenges.ts'
 import { allowedCaller, ask, operations, requestOf, type Ids } from '../support/document.ts'
 import { blockFor12Hours, countWrongCodes } from '../support/limits.ts'
-import { codeOf, testService, verifiedMethod, type Client, type TestService } from '../support/service.ts'
+import { codeOf, moveClock, testService, verifiedMethod, type Client, type TestService } from '../support/service.ts'
 
 /** Searches are a POST so that what is looked for gets into no log; they change nothing. */
 const changesNothing = ['searchUsers']
@@ -25,6 +25,12 @@ const before: Record<string, (person: Client, service: TestService, tenant: stri
     const { id } = await started(person, await pendingMethod(person, phone))
     return { ids: { challengeId: id }, body: { code: await codeOf(person, id) } }
   },
+  resendChallenge: async (person) => {
+    const { id } = await started(person, await pendingMethod(person, phone))
+    await moveClock(person, 31)
+    return { ids: { challengeId: id } }
+  },
+  cancelChallenge: async (person) => ({ ids: { challengeId: (await started(person, await pendingMethod(person, phone))).id } }),
   liftLockout: async (_person, service, tenant) => {
     await (await service.as({ tenant, subject: 'demo-user' })).get('/v1/users/me')
     await countWrongCodes(service, tenant, 'demo-user', { inARow: 10, lockedSeconds: 900 })
@@ -45,6 +51,8 @@ const traces: Record<string, { action: string, userId: string | null }> = {
   chooseDefaultMethod: { action: 'defaultMethod.chosen', userId: 'ann' },
   startChallenge: { action: 'challenge.started', userId: 'ann' },
   verifyChallenge: { action: 'contactMethod.verified', userId: 'ann' },
+  resendChallenge: { action: 'challenge.resent', userId: 'ann' },
+  cancelChallenge: { action: 'challenge.canceled', userId: 'ann' },
   liftLockout: { action: 'lockout.lifted', userId: 'demo-user' },
   revokeSessions: { action: 'sessions.revoked', userId: 'ann' },
   liftPrefixBlock: { action: 'prefixBlock.lifted', userId: null },

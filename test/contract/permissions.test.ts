@@ -38,6 +38,8 @@ const rights: Record<string, Right> = {
   startChallenge: { permission: 'challenges.start', roles: [], scope: 'challenges:write', self: true, others: 404 },
   readChallenge: { permission: 'challenges.use', roles: [], scope: 'challenges:write', self: true, others: 404 },
   verifyChallenge: { permission: 'challenges.use', roles: [], scope: 'challenges:write', self: true, others: 404 },
+  resendChallenge: { permission: 'challenges.use', roles: [], scope: 'challenges:write', self: true, others: 404 },
+  cancelChallenge: { permission: 'challenges.use', roles: [], scope: 'challenges:write', self: true, others: 404 },
   readSignInRequirements: { permission: 'signIn.read', roles: readers, scope: 'sign-in:read', self: true, others: 404 },
   readLockout: { permission: 'lockout.read', roles: readers, scope: 'sign-in:read', self: true, others: 404 },
   liftLockout: { permission: 'lockout.lift', roles: helpers, scope: null, self: false, others: 403 },

@@ -187,7 +187,8 @@ t.test('challenges of two apps for one method do not touch each other, and each 
 t.test('twins with one key: one challenge, one new code, one approval, one cancel, and the same answer for all', async (t) => {
   const twins = async (s: Scene, act: (client: Client, headers: Record<string, string>) => Promise<Answer>, key: string) => {
     const answers = await atOnce(9, (index) => act(s.starters[index % 3]!, { 'idempotency-key': key }))
-    t.equal(new Set(answers.map(({ text }) => text)).size, 1, `${key}: ${JSON.stringify(tally(answers))}`)
+    // A proof is signed again, with the same claims.
+    t.equal(new Set(answers.map(({ text }) => text.replace(/\.[\w-]+"/, '"'))).size, 1, `${key}: ${JSON.stringify(tally(answers))}`)
     return answers[0]!
   }
   const s = await scene()

@@ -3,6 +3,7 @@ import { sql } from 'kysely'
 import { failChallenge } from '../../src/features/challenges/challenges.ts'
 import { asOwner as connected } from '../support/cluster.ts'
 import { pendingMethod, read, start, started, verify } from '../support/challenges.ts'
+import { deadlocksOf } from '../support/guards.ts'
 import { atOnce, nowhere, replicasOf, tally } from '../support/replicas.ts'
 import { codeOf, moveClock, otherCode, testService, verifiedMethod, type Answer, type TestService } from '../support/service.ts'
 
@@ -11,15 +12,6 @@ const ownerOf = (service: TestService, tenantId: string) => <Row>(statement: Ret
 
 const waitsForLock = (from: TestService) => connected(from.database.ownerUrl, async (client) => {
   while ((await client.query('select 1 from pg_stat_activity where datname = current_database() and wait_event_type = \'Lock\'')).rowCount === 0) { /* until someone waits */ }
-})
-
-/** How many deadlocks there were. A connection's count is written when it ends, so this ends them all. */
-const deadlocksOf = (from: TestService) => connected(from.database.ownerUrl, async (client) => {
-  const others = 'from pg_stat_activity where datname = current_database() and usename <> current_user'
-  await client.query(`select pg_terminate_backend(pid) ${others}`)
-  while ((await client.query(`select 1 ${others} and backend_start < now()`)).rowCount! > 0) { /* until they are gone; the service opens new ones */ }
-  const { rows: [counted] } = await client.query<{ deadlocks: string }>('select deadlocks from pg_stat_database where datname = current_database()')
-  return Number(counted!.deadlocks)
 })
 
 t.test('starting a challenge and failing the one before it take their locks in the same order', async (t) => {

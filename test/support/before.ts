@@ -7,12 +7,13 @@ import { loginUrl } from '../../src/platform/db/roles.ts'
 import { parseKeyRing } from '../../src/platform/keys.ts'
 import { asOwner, removeRun, savedRuns, saveRun, templateName, thisRunner } from './cluster.ts'
 import { testKeyRingText } from './keys.ts'
-import { scratchFolder } from './scratch.ts'
+import { scratchFolder, sweepScratch } from './scratch.ts'
 
 const keyRing = parseKeyRing(testKeyRingText)
 const say = (message: string) => { process.stderr.write(`# ${message}\n`) }
 
 for (const run of savedRuns()) if (!lives(run.runner)) await removeRun(run)
+await sweepScratch()
 
 const serverUrl = process.env.TEST_DATABASE_URL ?? await startOwnServer()
 await makeTemplate(serverUrl)

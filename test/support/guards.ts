@@ -36,3 +36,12 @@ export async function holding<T> (service: Pick<TestService, 'database'>, lock: 
     })
   }))
 }
+
+/** How many deadlocks there were. A connection's count is written when it ends, so this ends them all. */
+export const deadlocksOf = (service: Pick<TestService, 'database'>) => asOwner(service.database.ownerUrl, async (client) => {
+  const others = 'from pg_stat_activity where datname = current_database() and usename <> current_user'
+  await client.query(`select pg_terminate_backend(pid) ${others}`)
+  while ((await client.query(`select 1 ${others} and backend_start < now()`)).rowCount! > 0) { /* until they are gone; the service opens new ones */ }
+  const { rows: [counted] } = await client.query<{ deadlocks: string }>('select deadlocks from pg_stat_database where datname = current_database()')
+  return Number(counted!.deadlocks)
+})

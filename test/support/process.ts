@@ -1,12 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, existsSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs'
+import { existsSync, readFileSync, realpathSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Test } from 'tap'
-import { stopEmbeddedPostgres } from '../../src/platform/db/embedded/index.ts'
 import { isPostmaster } from '../../src/platform/db/embedded/processes.ts'
-import { scratchFolder } from './scratch.ts'
+import { newScratch, removeCluster } from './scratch.ts'
 
 export type Environment = Record<string, string>
 
@@ -101,8 +100,7 @@ export async function isReady (origin: string): Promise<boolean> {
 
 /** A data directory, below a folder that only its owner may enter if `closed`. It goes at the end, with what runs in it. */
 export function dataDirectory (t: Test, { closed = false } = {}): string {
-  const parent = mkdtempSync(join(scratchFolder, 'latchkey-start-'))
-  chmodSync(parent, closed ? 0o700 : 0o711)
+  const parent = newScratch('latchkey-start', closed ? 0o700 : 0o711)
   const directory = join(parent, 'data')
   const postgres = join(directory, 'postgres')
   const remove = () => {
@@ -115,7 +113,7 @@ export function dataDirectory (t: Test, { closed = false } = {}): string {
   }
   process.once('exit', abandon)
   t.teardown(async () => {
-    await stopEmbeddedPostgres({ directory: postgres, log: () => { /* nothing to say */ } })
+    await removeCluster(postgres)
     remove()
     process.off('exit', abandon)
   })

@@ -20,7 +20,7 @@ const nextNumber = () => `+1415${++numbers}`
  * As many users, each with a phone and a challenge of one app that waits for its code, written as the service would have,
  * but in a few statements and without messages. The phone is pending, or active where the purpose is another.
  */
-export async function seedChallenges (service: TestService, slug: string, starter: string, count: number, purpose: 'verifyContact' | 'signIn' = 'verifyContact'): Promise<SeededChallenge[]> {
+export async function seedChallenges (service: Pick<TestService, 'owner' | 'tenantIdOf'>, slug: string, starter: string, count: number, purpose: 'verifyContact' | 'signIn' = 'verifyContact'): Promise<SeededChallenge[]> {
   const tenantId = await service.tenantIdOf(slug)
   const seeded: SeededChallenge[] = []
   for (let from = 0; from < count; from += chunkRows) {

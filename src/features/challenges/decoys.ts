@@ -20,7 +20,14 @@ const telling: readonly RefusalCode[] = ['not_found', 'no_usable_method', 'metho
 export const tells = (error: unknown): boolean => error instanceof Refusal && telling.includes(error.code)
 
 /** What a decoy shows instead of a method. It is the same for the same user, however often it is asked for. */
-export interface DecoyDestination { methodId: string, channel: MessageChannel, display: string, index: Buffer }
+export interface DecoyDestination {
+  methodId: string
+  channel: MessageChannel
+  display: string
+  index: Buffer
+  /** The method that was named is none that this user has or seems to have. */
+  stray: boolean
+}
 
 interface Wanted { purpose: Purpose, methodId?: string | undefined, channel?: Channel | undefined }
 
@@ -50,7 +57,7 @@ function knownDestination (keys: Keys, { user, policy }: Setting, { methodId }: 
     const channel = method && channelsAmong(method, channels)[0]
     if (!channel || !method.value || !method.destination_index) continue // its value is erased
     const text = openValue(keys, method.tenant_id, method.user_id, method.id, method.value)
-    return { methodId: method.id, channel: channel as MessageChannel, display: displayOf(method.kind, text), index: method.destination_index }
+    return { methodId: method.id, channel: channel as MessageChannel, display: displayOf(method.kind, text), index: method.destination_index, stray: false }
   }
   return undefined
 }
@@ -67,7 +74,7 @@ function inventedDestination (keys: Keys, tenantId: string, setting: Setting, us
   return {
     methodId: methodId ?? idsOf(keys, tenantId, setting, userId, sort).at(-1)!, channel,
     display: sort === 'phone' ? inventedNumber(setting, bytes) : `${String.fromCharCode(97 + bytes[16]! % 26)}•••@${mailDomains[bytes[17]! % mailDomains.length]}`,
-    index: keys.mac('decoy', tenantId, ['destination', bytes.toString('base64')], keys.oldest),
+    index: keys.mac('decoy', tenantId, ['destination', bytes.toString('base64')], keys.oldest), stray: own === undefined,
   }
 }
 

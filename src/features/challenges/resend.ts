@@ -6,7 +6,7 @@ import { sendArgument, type Send, type SendBucket } from '../limits/sends.ts'
 import { cancelChallenges, codeParts, endedRefusal, noCode, ownChallenge, refusalFor, starterOf, toChallenge } from './challenges.ts'
 import { destinationFor, type Destination } from './choose.ts'
 import { contextDisplayOf } from './context.ts'
-import { tells } from './decoys.ts'
+import { decoyDestination, tells } from './decoys.ts'
 import { lockOf } from './locks.ts'
 import { readOwn, resendUnlessRefused, type NewCode, type Outgoing, type ReadRow } from './queries.ts'
 import type { Challenge } from './schema.ts'
@@ -22,7 +22,7 @@ export async function resendCode (deps: Deps, actor: Actor, challengeId: string,
   for (let preparation = 1; preparation <= preparationsMax; preparation++) {
     const challenge = await ownChallenge(deps, actor, challengeId)
     if (challenge.status !== 'pending' || challenge.overdue || challenge.attempts >= challenge.attempts_max) throw endedRefusal(challenge)
-    const setting = await settingOf(deps, actor.tenantId, challenge.user_id)
+    const setting = await settingOf(deps, actor.tenantId, challenge.user_id, challenge.method_id)
     const destination = destinationAgain(deps, setting, challenge)
     if (destination === 'over') {
       await deps.db.inTenant(actor.tenantId, (tx) => cancelChallenges(tx, [challengeId]))
@@ -55,7 +55,7 @@ function prepare (deps: Deps, actor: Actor, setting: Setting, challenge: ReadRow
   const event = eventOf(deps, actor.tenantId, at, actor, { action: 'challenge.resent', userId: challenge.user_id, details: { challengeId: challenge.id, purpose: challenge.purpose, channel: challenge.channel } })
   const purpose = challenge.purpose as Purpose
   if (!destination) {
-    const send: Send = { number: null, proven: purpose !== 'verifyContact', decoy: true, addressBucket: challenge.address_bucket }
+    const send: Send = { number: null, proven: purpose !== 'verifyContact', decoy: true, stray: isStray(deps, actor, setting, challenge), addressBucket: challenge.address_bucket }
     const lifetimeSeconds = challenge.channel === 'email' ? policy.codes.emailSeconds : policy.codes.phoneSeconds
     return { code: newCode(noCode(challenge)), number: null, outgoing: { message: null, event, guard: null, sends: sendArgument(keys, actor.tenantId, policy, send), lifetimeSeconds } }
   }
@@ -70,6 +70,10 @@ function prepare (deps: Deps, actor: Actor, setting: Setting, challenge: ReadRow
     },
   }
 }
+
+/** Whether the decoy counted apart from its user's sends when it was started. */
+const isStray = (deps: Deps, actor: Actor, setting: Setting, { decoy, user_id: userId, method_id: methodId, purpose, channel }: ReadRow) =>
+  decoy && decoyDestination(deps, actor, setting, userId, { purpose: purpose as Purpose, methodId, channel: channel as Channel }).stray
 
 /** 15 minutes after its start a challenge ends, however often it was sent again. */
 const challengeMaxMs = 900_000

@@ -50,7 +50,7 @@ export const challengeRoutes = (deps: Deps): FastifyPluginAsyncTypebox => async 
   app.post('/v1/challenges/:challengeId/verify', {
     schema: {
       operationId: 'verifyChallenge', tags: ['Challenges'], summary: 'Check a code',
-      description: 'Judges the code, for who started the challenge; its id comes from starting it, the code from the message. Five wrong codes end the challenge, ten in a row over all challenges lock the user for 15 minutes. Spaces, signs or other digits than 0 to 9 are no code, and count as a wrong one. The proof in the answer is a signed token that anyone can check with the keys at `/.well-known/jwks.json`.',
+      description: 'Judges the code, for who started the challenge; its id comes from starting it, the code from the message. Five wrong codes end the challenge, ten in a row over all challenges lock the user for 15 minutes. Spaces, signs or other digits than 0 to 9 are no code, and count as a wrong one. The proof in the answer is a signed token that anyone can check with the keys at `/.well-known/jwks.json`. Send an `Idempotency-Key`: with it an answer that was lost, and its proof, can be had again; without it an approved challenge gives no second one.',
       ...needs('challenges.use'), params: ChallengeParams, headers: IdempotencyHeader, body: ref(Verification),
       response: answersToBody({ 200: answer(Approval, 'The code was right.', ReplayedHeader) },
         'malformed_code', 'insufficient_user_authentication', 'proof_required', 'not_found', 'challenge_approved', 'challenge_exhausted', 'challenge_canceled', 'challenge_failed', 'duplicate_method',

@@ -102,7 +102,7 @@ function judgeApp (actor: Actor, { policy }: Setting, userId: string, { firstReg
   }
 }
 
-const shownAs = ({ method, channel, text, index }: Destination): DecoyDestination => ({ methodId: method.id, channel, display: displayOf(method.kind, text), index })
+const shownAs = ({ method, channel, text, index }: Destination): DecoyDestination => ({ methodId: method.id, channel, display: displayOf(method.kind, text), index, stray: false })
 
 /** What must still hold when a challenge is written. */
 export const guardOf = ({ policyVersion }: Setting, { epoch }: Reachable, { method }: Destination) =>
@@ -132,7 +132,7 @@ function prepareReal (deps: Deps, actor: Actor, setting: Setting, userId: string
 function prepareDecoy (deps: Deps, actor: Actor, setting: Setting, userId: string, input: NewChallenge, contextHash: Buffer | null, shown: DecoyDestination, guard: Outgoing['guard']): Prepared {
   const { policy } = setting
   const id = deps.random.uuid()
-  const send: Send = { number: null, proven: input.purpose !== 'verifyContact', decoy: true, addressBucket: addressBucketOf(deps.keys, actor.tenantId, input.clientAddress) }
+  const send: Send = { number: null, proven: input.purpose !== 'verifyContact', decoy: true, stray: shown.stray, addressBucket: addressBucketOf(deps.keys, actor.tenantId, input.clientAddress) }
   return {
     number: null,
     row: rowOf(deps, actor, setting, input, {
@@ -148,7 +148,7 @@ function prepareDecoy (deps: Deps, actor: Actor, setting: Setting, userId: strin
 
 /** What counts with a send to this destination. */
 export function sendTo ({ method, text }: Destination, purpose: Purpose, addressBucket: string | null): Send {
-  return { number: isEmail(method.kind) ? null : text, proven: purpose !== 'verifyContact', decoy: false, addressBucket }
+  return { number: isEmail(method.kind) ? null : text, proven: purpose !== 'verifyContact', decoy: false, stray: false, addressBucket }
 }
 
 type Given = Pick<NewRow, 'id' | 'user_id' | 'method_id' | 'channel' | 'destination' | 'destination_index' | 'mfa_epoch' | 'decoy' | 'prefix_index' | 'address_bucket' | 'context_hash'>

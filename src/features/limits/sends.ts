@@ -17,6 +17,11 @@ export interface Send {
   proven: boolean
   /** Nothing is sent for a decoy. It counts all the same, but for the budget. */
   decoy: boolean
+  /**
+   * A decoy under a method that is not its user's. It counts apart from the user's own sends, with the same limit: else
+   * anyone who makes up methods could use up what the user may be sent in an hour, without a single message.
+   */
+  stray: boolean
   /** Of the client address that came with the start (`addressBucketOf`), if one did. */
   addressBucket: string | null
 }
@@ -36,7 +41,7 @@ export function sendArgument (keys: Keys, tenantId: string, { limits, sendsPerDa
   const prefixIndex = prefixIndexOf(keys, tenantId, send)
   const { userPerHour, clientAddressPerHour, prefixPerHour, destinationPerTenMinutes, destinationPerDay } = limits
   return JSON.stringify({
-    proven: send.proven, paid: !send.decoy, sendsPerDay, userPerHour, clientAddressPerHour, prefixPerHour, destinationPerTenMinutes, destinationPerDay,
+    proven: send.proven, paid: !send.decoy, stray: send.stray, sendsPerDay, userPerHour, clientAddressPerHour, prefixPerHour, destinationPerTenMinutes, destinationPerDay,
     addressBucket: send.addressBucket,
     // The number may have been verified under an older key.
     ...(prefixIndex && { prefixIndex: bytesText(prefixIndex), prefix: prefixOf(send.number!), valueIndexes: keys.blindIndexes(tenantId, 'phone', send.number!).map(bytesText) }),

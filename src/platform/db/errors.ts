@@ -7,7 +7,7 @@ const unavailableCodes = new Set([
   '55P03', '57014', // lock or statement timeout
 ])
 const unavailableClasses = ['08', '53', '57P']
-const unavailableMessages = /^(Connection terminated|Client has encountered a connection error|timeout exceeded when trying to connect|Query read timeout|The server does not support|Cannot use a pool after calling end)/
+const unavailableMessages = /^(Connection terminated|Client has encountered a connection error|Client was closed|timeout exceeded when trying to connect|timeout expired|Query read timeout|The server does not support|Cannot use a pool after calling end)/
 
 /** Whether the database, not the request or a bug, is why this failed: the caller should come again. */
 export function isDatabaseUnavailable (error: unknown): boolean {

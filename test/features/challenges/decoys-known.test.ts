@@ -7,6 +7,7 @@ import { pendingMethod, read, started, verify } from '../../support/challenges.t
 import { counterOf, timeOf, v7 } from '../../support/decoys.ts'
 import { countWrongCodes } from '../../support/limits.ts'
 import { registered } from '../../support/proofs.ts'
+import { seedActive } from '../../support/seed.ts'
 import { codeOf, moveClock, otherCode, testService, verifiedMethod, type Client } from '../../support/service.ts'
 
 const service = await testService(t)
@@ -117,6 +118,29 @@ t.test('a decoy under someone else\'s method does not show what becomes of that,
   const real = await begun(blind, { userId: 'bob', purpose: 'signIn' })
   t.match(real, { methodId: own, destination: '+1 ••• ••• ••03' })
   t.match((await verify(blind, real.id, await codeOf(blind, real.id))).body, { status: 'approved' })
+})
+
+t.test('decoys under made-up methods use up nothing of what a user may be sent, and have a limit of their own', async (t) => {
+  const { tenant, blind, seeing } = await scene()
+  await registered(service, tenant, 'ann', ['mobilePhone'])
+  const stray = (userId: string, index: number) => blind.post('/v1/challenges', { userId, purpose: 'signIn', methodId: `0199c0de-0000-7000-8000-0000000000${10 + index}` })
+  for (const userId of ['ann', 'nobody']) {
+    for (let index = 0; index < 10; index++) t.equal((await stray(userId, index)).status, 201)
+    t.match((await stray(userId, 10)).body, { code: 'send_limited' })
+  }
+  t.match(await begun(blind, { userId: 'nobody', purpose: 'signIn' }), { sendsRemaining: 4 })
+  const real = await begun(seeing, signIn)
+  t.match(real, { sendsRemaining: 4 })
+  t.equal((await verify(seeing, real.id, await codeOf(seeing, real.id))).status, 200)
+})
+
+t.test('what is left of a day for methods that were verified before, a decoy to verify one does not get either', async (t) => {
+  const { tenant, blind, seeing } = await scene()
+  await setPolicy(service, tenant, { sendsPerDay: 10 })
+  const users = await seedActive(service, tenant, 7, ['mobilePhone'])
+  for (const { userId } of users) await begun(seeing, { userId, purpose: 'signIn' })
+  t.match((await blind.post('/v1/challenges', { userId: 'nobody', purpose: 'verifyContact' })).body, { code: 'send_limited', detail: /budget/ })
+  for (let index = 0; index < 5; index++) await begun(blind, { userId: `nobody-${index}`, purpose: 'signIn' })
 })
 
 t.test('that a change waits for its code is told to the app that brought it, and to no other blind one', async (t) => {

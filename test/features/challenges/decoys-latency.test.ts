@@ -26,9 +26,9 @@ async function timed (act: () => Promise<{ status: number }>): Promise<number> {
 /** Starts for known and unknown users in turn, with a wrong code for each, and other blind callers at the same time. */
 async function measure (client: Client, known: string[], othersAtOnce: number): Promise<Record<'start' | 'verify', Record<'known' | 'unknown', number[]>>> {
   const times = { start: { known: [] as number[], unknown: [] as number[] }, verify: { known: [] as number[], unknown: [] as number[] } }
-  let measuring = true
+  const measuring = new AbortController()
   const others = Array.from({ length: othersAtOnce }, async (_none, index) => {
-    for (let turn = 0; measuring; turn++) await client.post('/v1/challenges', { userId: `noise-${othersAtOnce}-${index}-${turn}`, purpose: 'signIn' })
+    for (let turn = 0; !measuring.signal.aborted; turn++) await client.post('/v1/challenges', { userId: `noise-${othersAtOnce}-${index}-${turn}`, purpose: 'signIn' })
   })
   for (const [turn, userId] of known.entries()) {
     const pair = [['known', userId], ['unknown', `nobody-${userId}`]] as const
@@ -42,7 +42,7 @@ async function measure (client: Client, known: string[], othersAtOnce: number): 
       times.verify[sort].push(await timed(() => verify(client, id, '0000000')))
     }
   }
-  measuring = false
+  measuring.abort()
   await Promise.all(others)
   return times
 }

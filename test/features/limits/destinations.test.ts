@@ -178,7 +178,10 @@ t.test('three replicas in parallel never send one too many; without the lock on 
   await asOwner(sql.raw(slower))
   t.strictSame((await rush()).counts, { 201: 1, '429 send_limited': 35 }, 'however long it takes')
   await asOwner(sql`update destination_sends set steps = 0, sent_at = '{}', challenge_ids = '{}'`)
-  await asOwner(sql.raw(slower.replace(/ for update;/, ';')))
+  // Without the lock, whoever has looked waits until another has looked, too.
+  await asOwner(sql.raw('create sequence arrivals; grant all on sequence arrivals to public'))
+  const meeting = 'perform nextval(\'arrivals\'); for look in 1..300 loop exit when (select last_value from arrivals) > 1; perform pg_sleep(0.01); end loop;'
+  await asOwner(sql.raw(slower.replace(/ for update;/, ';').replace('perform pg_sleep(0.02);', meeting)))
   t.ok((await rush()).counts['201']! > 1, 'the control: several winners')
   await asOwner(sql.raw(definition!.text))
 })

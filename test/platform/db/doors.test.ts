@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { CompiledQuery, sql } from 'kysely'
 import { Client } from 'pg'
@@ -94,6 +96,25 @@ t.test('hot reads go on by themselves after their connections were killed, and s
     }
     const after = await interleaved((call) => db.readInTenant<Owned>(tenantOf(call), whose, [1]))
     t.ok(after.every((result, call) => result.status === 'fulfilled' && isOf(tenantOf(call), result.value)), 'all of the next 800 were answered')
+  }
+})
+
+t.test('a server that takes connections and never answers is away, whichever door one comes to', async (t) => {
+  const silent = createServer().listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  const sockets: Socket[] = []
+  silent.on('connection', (socket) => { sockets.push(socket) })
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy()
+    silent.close()
+  })
+  const db = openDb({ url: `postgres://nobody@127.0.0.1:${(silent.address() as AddressInfo).port}/nothing`, applicationName: 'silent', onError: () => undefined })
+  t.teardown(db.close)
+  const doors = { inTenant: db.inTenant(tenants[0]!, async () => 1), readInTenant: db.readInTenant(tenants[0]!, whose, [1]), batch: db.batch(tenants[0]!, []), serverTime: db.serverTime() }
+  const results = await Promise.allSettled<unknown>(Object.values(doors))
+  for (const [index, door] of Object.keys(doors).entries()) {
+    const result = results[index]!
+    t.ok(result.status === 'rejected' && isDatabaseUnavailable(result.reason), `${door}: ${result.status === 'rejected' ? result.reason : 'it answered'}`)
   }
 })
 

@@ -7,8 +7,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, type QueryResultRow } from 'pg'
 import t, { type Test } from 'tap'
-import { startEmbeddedPostgres, stopEmbeddedPostgres, type EmbeddedOptions } from '../../../src/platform/db/embedded/index.ts'
-import { scratchFolder } from '../../support/scratch.ts'
+import { startEmbeddedPostgres, type EmbeddedOptions } from '../../../src/platform/db/embedded/index.ts'
+import { newScratch, removeCluster } from '../../support/scratch.ts'
 
 const isRoot = process.geteuid?.() === 0
 const nobody = readFileSync('/etc/passwd', 'utf8').split('\n').find((line) => line.startsWith('nobody:'))?.split(':')
@@ -195,7 +195,7 @@ t.test('the embedded Postgres', async (t) => {
       t.comment('skipped: this user cannot read the project')
       return
     }
-    const parent = mkdtempSync(join(scratchFolder, 'latchkey-nobody-'))
+    const parent = newScratch('latchkey-nobody', 0o700)
     chownSync(parent, account.uid, account.gid)
     const theirs = join(parent, 'postgres')
     removeAtEnd(t, parent, theirs)
@@ -213,25 +213,23 @@ t.test('the embedded Postgres', async (t) => {
   })
 
   t.test('says what to do when it cannot run', { skip: !isRoot && 'needs root' }, async (t) => {
-    const parent = mkdtempSync(join(scratchFolder, 'latchkey-unknown-'))
+    const parent = newScratch('latchkey-unknown', 0o700)
     chownSync(parent, 54_321, 54_321)
     removeAtEnd(t, parent, join(parent, 'postgres'))
     await t.rejects(startInChild(t, join(parent, 'postgres'), { account: { uid: 54_321, gid: 54_321 } }), /no passwd entry.*Set DATABASE_URL/s)
   })
 })
 
-/** In an open folder, so that no link is needed. The blank is there on purpose. */
+/** In an open folder, so that no link is needed. There are blanks in its name, which must not matter. */
 function newDirectory (t: Test): string {
-  const parent = mkdtempSync(join(scratchFolder, 'latchkey embedded '))
-  chmodSync(parent, 0o711)
+  const parent = newScratch('latchkey-embedded')
   removeAtEnd(t, parent, join(parent, 'postgres'))
   return join(parent, 'postgres')
 }
 
 function removeAtEnd (t: Test, folder: string, directory: string): void {
   t.teardown(async () => {
-    await stopEmbeddedPostgres({ directory, log })
-    if (existsSync(directory)) rmSync(realpathSync(directory), { recursive: true, force: true })
+    await removeCluster(directory)
     rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
   })
 }
