@@ -10,9 +10,9 @@ import type { PolicyDocument } from '../policy/schema.ts'
 import { channelsAllowed, channelsAmong, inOrder } from './choose.ts'
 import type { Setting } from './setting.ts'
 
-/** Whether the caller may not learn if there is such a user: an app that may read nothing of users. */
+/** Whether the caller may not learn if there is such a user: an app that may neither read nor write anything of users, which would tell it. */
 export const isBlind = (actor: Actor): boolean =>
-  actor.kind === 'app' && !(['signIn.read', 'users.read', 'contactMethods.read'] as const).some((action) => mayOnOthers(actor, action))
+  actor.kind === 'app' && !(['signIn.read', 'users.read', 'users.write', 'contactMethods.read', 'contactMethods.write'] as const).some((action) => mayOnOthers(actor, action))
 
 const telling: readonly RefusalCode[] = ['not_found', 'no_usable_method', 'method_not_usable', 'channel_not_available', 'phone_number_not_allowed', 'user_locked', 'user_offboarded']
 

@@ -4,7 +4,7 @@ import { notFound, Refusal } from '../../platform/refusal.ts'
 import { purposesOfApps, purposesOfPersons, type Purpose } from '../../vocabulary.ts'
 import { eventOf } from '../audit/audit.ts'
 import { judgeCaller, refused } from '../authority/may.ts'
-import { byOf, judgeVerifier } from '../contact-methods/contact-methods.ts'
+import { judgeVerifier } from '../contact-methods/contact-methods.ts'
 import { displayOf, isEmail } from '../contact-methods/value.ts'
 import { addressBucketOf, prefixIndexOf, sendArgument, type Send, type SendBucket } from '../limits/sends.ts'
 import { codeParts, noCode, starterOf, toChallenge } from './challenges.ts'
@@ -93,12 +93,12 @@ function reachable (actor: Actor, { user }: Setting, userId: string, { purpose }
   return user
 }
 
-/** What an app may have verified for a user. A blind one hears that it needs a proof only of what it brought itself. */
+/** What an app may have verified for a user. A blind one does not hear that there is something. */
 function judgeApp (actor: Actor, { policy }: Setting, userId: string, { firstRegisteredAt, epoch }: Reachable, { method }: Destination): void {
   try {
     judgeVerifier(actor, { user_id: userId, first_registered_at: firstRegisteredAt, mfa_epoch: epoch }, policy, method)
   } catch (error) {
-    throw isBlind(actor) && (method.pending_by ?? method.added_by_id) !== byOf(actor) ? notFound() : error
+    throw isBlind(actor) ? notFound() : error
   }
 }
 

@@ -3,9 +3,9 @@ import { verify } from '../../support/challenges.ts'
 import { seedActive } from '../../support/seed.ts'
 import { testService, type Client } from '../../support/service.ts'
 
+// Medians of times say something on a machine that does nothing else; that answers leave on a beat is tested always.
 const long = process.env.LATCHKEY_LONG === '1'
-const each = long ? 500 : 40
-if (long) t.setTimeout(600_000)
+t.setTimeout(600_000)
 
 const service = await testService(t)
 const median = (values: number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
@@ -47,8 +47,8 @@ async function measure (client: Client, known: string[], othersAtOnce: number): 
   return times
 }
 
-for (const [count, othersAtOnce] of long ? [[each, 0], [150, 8]] as const : [[each, 0]] as const) {
-  t.test(`2 × ${count} starts and wrong codes for known and unknown users take as long, with ${othersAtOnce} others at once`, async (t) => {
+for (const [count, othersAtOnce] of [[500, 0], [150, 8]] as const) {
+  t.test(`2 × ${count} starts and wrong codes for known and unknown users take as long, with ${othersAtOnce} others at once`, { skip: long ? false : 'only with LATCHKEY_LONG=1' }, async (t) => {
     const tenant = await service.tenant()
     const blind = await service.as({ tenant, subject: 'payroll', kind: 'app', scopes: ['challenges:write'] })
     const known = (await seedActive(service, tenant, count + 5, ['mobilePhone'])).map(({ userId }) => userId)
