@@ -33,7 +33,8 @@ t.test('the organisation starts with what it was made with, and PATCH keeps ever
   t.same((await admin.get(path)).body.address, { city: 'Bern' })
   const rows = await auditOf(service, tenant, 'action=organization.changed')
   t.same(rows.map((row) => row.details.fields), [['address', 'phone', 'privacyContact'], ['name'], ['address', 'phone', 'technicalContact', 'privacyContact', 'locale']])
-  t.notMatch(JSON.stringify(rows), /Main Street|555|example\.com|Test GmbH/, 'the audit log names fields, not values')
+  const told = rows.map(({ id: _id, at: _at, requestId: _requestId, ...rest }) => rest) // any digits may stand in these
+  t.notMatch(JSON.stringify(told), /Main Street|555|example\.com|Test GmbH/, 'the audit log names fields, not values')
 })
 
 t.test('a change to what is there already is no change', async (t) => {

@@ -93,7 +93,8 @@ t.test('it is written down with the reason, and the note without numbers and add
   await hans.post(anns, { reason: 'compromised', note: 'Rang from +1 415 555 0132, wrote from ann@example.org', forgetDevices: true })
   const rows = await auditOf(service, tenant, 'action=sessions.revoked')
   t.match(rows, [{ userId: 'ann', actor: { kind: 'person', id: 'hans' }, outcome: 'done', details: { reason: 'compromised', forgetDevices: true, note: 'Rang from •••, wrote from •••' } }, { details: { forgetDevices: false } }])
-  t.notMatch(JSON.stringify(rows), /0132|example\.org/)
+  const told = rows.map(({ id: _id, at: _at, requestId: _requestId, ...rest }) => rest) // any digits may stand in these
+  t.notMatch(JSON.stringify(told), /0132|example\.org/)
 })
 
 t.test('the same key gives the first answer again and revokes once', async (t) => {

@@ -60,6 +60,14 @@ t.test('a verified token is never remembered beyond its exp', async (t) => {
   t.equal(await judge(kept), 'invalid_token', 'checked anew from its exp on, though the skew would still let it pass')
 })
 
+t.test('a clock may be off by 30 seconds, to the second', async (t) => {
+  const { judge, token } = await scene(t, ['old'])
+  const now = startMs / 1000
+  for (const [claims, judgement] of [
+    [{ exp: now - 29 }, 'ok'], [{ exp: now - 30 }, 'invalid_token'], [{ nbf: now + 30 }, 'ok'], [{ nbf: now + 31 }, 'invalid_token'],
+  ] as const) t.equal(await judge(await token('old', claims)), judgement, JSON.stringify(claims))
+})
+
 t.test('at most 10,000 tokens are remembered: the oldest makes room', async (t) => {
   const { judge, token, publish, pass } = await scene(t, ['old'])
   const [first, second, last] = [await token('old'), await token('old'), await token('old')]
