@@ -70,6 +70,8 @@ function filesIn (folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name)).filter((path) => existsSync(path) && statSync(path).isFile())
 }
 
+t.jobs = 2 // each story has a service of its own, and waits for seconds
+
 t.test('no number, address, code, token or key is left anywhere but sealed', async (t) => {
   const { hits, searched, control } = await searchAfterStory(t)
   t.same(hits, [])

@@ -2,7 +2,7 @@ import t from 'tap'
 import { sql } from 'kysely'
 import { read, verify } from '../support/challenges.ts'
 import { without } from '../support/guards.ts'
-import { atOnce, replicasOf, tally } from '../support/replicas.ts'
+import { atOnce, notTurnedAway, replicasOf, tally } from '../support/replicas.ts'
 import { seedChallenges, type SeededChallenge } from '../support/seed.ts'
 import { otherCode, testService, type Answer } from '../support/service.ts'
 import { systemRandom } from '../../src/platform/random.ts'
@@ -38,7 +38,8 @@ t.test(`${twins} parallel right codes on each of ${challengesMax} sign-ins over 
   const answers: Answer[] = []
   const challenges = await seeded(challengesMax)
   t.strictSame(await wins(challenges, answers), challenges.map(() => 1))
-  t.strictSame(tally(answers), { 200: challengesMax, '409 challenge_approved': challengesMax * (twins - 1) })
+  const heard = notTurnedAway(answers)
+  t.strictSame(tally(heard), { 200: challengesMax, '409 challenge_approved': heard.length - challengesMax })
   t.equal(new Set(answers.filter(({ status }) => status === 200).map(({ body }) => body.proof as string)).size, challengesMax, 'one proof each')
   const [facts] = await asOwner(sql`
     select (select count(*)::int from challenges where status = 'approved' and used_at is not null) as approved,
@@ -56,7 +57,8 @@ t.test('the control: without its guard the same statement lets several win', asy
 t.test(`of ${guesses} parallel wrong codes for a sign-in 5 are judged`, async (t) => {
   for (const { challengeId, code } of await seeded(6)) {
     const answers = await atOnce(guesses, (index) => verify(replicas[index % 3]!, challengeId, otherCode(code)))
-    t.strictSame(tally(answers), { '422 wrong_code': 5, '409 challenge_exhausted': guesses - 5 })
+    const heard = notTurnedAway(answers)
+    t.strictSame(tally(heard), { '422 wrong_code': 5, '409 challenge_exhausted': heard.length - 5 })
     t.match((await read(app, challengeId)).body, { status: 'exhausted', attemptsRemaining: 0 })
   }
   t.match(await asOwner(sql`select in_a_row, count(*)::int from code_failures where in_a_row > 0 group by 1`), [{ in_a_row: 5, count: 6 }], 'and counted')
@@ -83,9 +85,8 @@ async function storm (): Promise<{ answers: Answer[], lock: { in_a_row: number, 
 t.test('60 wrong codes at once for twelve challenges of one user: ten are judged, then the user is locked', async (t) => {
   for (let round = 0; round < 4; round++) {
     const { answers, lock } = await storm()
-    const { '422 wrong_code': judged, ...others } = tally(answers)
-    t.equal(judged, 10, 'not one more')
-    t.strictSame(others, { '423 user_locked': 50 })
+    const heard = notTurnedAway(answers)
+    t.strictSame(tally(heard), { '422 wrong_code': 10, '423 user_locked': heard.length - 10 }, 'not one more')
     t.strictSame(lock, { in_a_row: 10, locked: true })
   }
   t.equal((await asOwner(sql`select 1 from audit_events where action = 'user.locked'`)).length, 4)

@@ -31,6 +31,9 @@ export async function replicasOf (t: Test, service: TestService, count: number):
 export const atOnce = <T>(count: number, attempt: (index: number) => Promise<T>): Promise<T[]> =>
   Promise.all(Array.from({ length: count }, (_none, index) => attempt(index)))
 
+/** Without those who heard 503, as a machine with much else to do tells some of very many at once. */
+export const notTurnedAway = <T extends { status: number }>(answers: readonly T[]): T[] => answers.filter(({ status }) => status !== 503)
+
 /** How often each outcome came, as `status code`. */
 export function tally (answers: ReadonlyArray<{ status: number, body: any }>): Record<string, number> {
   const counts: Record<string, number> = {}

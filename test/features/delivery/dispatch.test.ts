@@ -16,6 +16,8 @@ const stored = async (from: TestService, tenant: string, challengeId: string): P
   from.owner.inTenant(await from.tenantIdOf(tenant), ({ db, tenantId }) => db.selectFrom('messages').select(['state', 'recipient', 'content', 'tries'])
     .where('tenant_id', '=', tenantId).where('challenge_id', '=', challengeId).executeTakeFirstOrThrow())
 
+t.jobs = 3 // each has a tenant of its own, and waits for seconds
+
 t.test('a message is sent once, and then its address and text are erased', async (t) => {
   const { client, tenant } = await person()
   const challenge = await started(client, await pendingMethod(client, { value: '+14155550101' }))
