@@ -1,4 +1,4 @@
-import { randomInt, randomUUIDv7 } from 'node:crypto'
+import { randomInt, randomUUID } from 'node:crypto'
 import type { Random } from './deps.ts'
 
 /** The real chance. `randomInt` has no modulo bias; its range ends below 2^48, so 10 digits are fine. */
@@ -14,12 +14,16 @@ export const systemRandom: Random = {
 function uuids (): () => string {
   let ms = 0
   let count = 0
+  let time = ''
+  const begin = (beginMs: number, first: number) => {
+    [ms, count] = [beginMs, first]
+    const text = ms.toString(16).padStart(12, '0')
+    time = `${text.slice(0, 8)}-${text.slice(8)}-7`
+  }
   return () => {
-    const id = randomUUIDv7()
-    const nowMs = Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16)
-    if (nowMs > ms) [ms, count] = [nowMs, randomInt(1024)]
-    else if (++count === 4096) [ms, count] = [ms + 1, 0]
-    const time = ms.toString(16).padStart(12, '0')
-    return `${time.slice(0, 8)}-${time.slice(8)}-7${count.toString(16).padStart(3, '0')}${id.slice(18)}`
+    const nowMs = Date.now()
+    if (nowMs > ms) begin(nowMs, randomInt(1024))
+    else if (++count === 4096) begin(ms + 1, 0)
+    return time + count.toString(16).padStart(3, '0') + randomUUID().slice(18) // variant and 62 random bits of another one
   }
 }

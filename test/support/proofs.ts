@@ -55,7 +55,7 @@ export async function approved (service: TestService, tenant: string, grant: Gra
     await db.insertInto('challenges').values({
       tenant_id: tenantId, id: challengeId, user_id: userId, method_id: methodId, purpose, channel, starter_kind: starter.kind, starter_id: starter.id, status,
       code_mac: Buffer.alloc(32), code_key_version: 1, code_length: 6, destination_index: Buffer.alloc(34), destination: '+1 ••• ••• ••32', mfa_epoch: epoch,
-      used_at: at, created_at: at, expires_at: new Date(at.getTime() + 300_000), resend_available_at: at, sends_remaining: 4, ended_at: at,
+      used_at: at, created_at: at, expires_at: new Date(at.getTime() + 300_000), resend_available_at: at, sends_remaining: 4, ended_at: at, proof_issued_at: issuedAt,
     }).execute()
   })
   return { tenantSlug: tenant, challengeId, userId, purpose, channel, starter, epoch, contextHash, issuedAt }

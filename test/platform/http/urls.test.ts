@@ -20,7 +20,7 @@ const templates = Object.entries(service.app.swagger().paths as Record<string, R
   path, methods: Object.keys(item).map((method) => method.toUpperCase()),
   bodies: Object.fromEntries(Object.entries(item).map(([method, { requestBody }]) => [method, requestBody && JSON.stringify(requestBody.content['application/json'].example)])),
 }))
-const documented = templates.map(({ path, ...rest }) => ({ path: path.replace('{userId}', 'bob').replace(/\{\w+\}/g, id), ...rest }))
+const documented = templates.map(({ path, ...rest }) => ({ path: path.replace('{userId}', 'bob').replace('{prefix}', '1415555').replace(/\{\w+\}/g, id), ...rest }))
 /** A fixed path may fit a template as well: someone may be called "search". */
 const methodsOf = (path: string, own: string[]) => [...new Set([...own, ...templates.filter((one) => new RegExp(`^${one.path.replace(/\{\w+\}/g, '[^/]+')}$`).test(path)).flatMap((one) => one.methods)])]
 const undocumented = ['/health/live', '/health/ready', '/openapi.json', '/problems', '/problems/not_found', '/problems/style.css'].map((path) => ({ path, methods: ['GET'] }))

@@ -55,3 +55,14 @@ t.test('counts that hold nobody back any more are forgotten', async (t) => {
   await moveClock(ann, 4 * day)
   t.strictSame(await counts(), { windows: 0, prefixes: 0, days: 0 })
 })
+
+t.test('a challenge whose proof still serves, by the server\'s own clock, is kept however far the clock was moved', async (t) => {
+  const tenant = await service.tenant()
+  const ann = await service.as({ tenant, subject: 'ann' })
+  await verifiedMethod(ann, { kind: 'mobilePhone', value: '+14155550101' })
+  const challenge = (await ann.post('/v1/challenges', { userId: 'me', purpose: 'stepUp' })).body
+  const { body: { items: [message] } } = await ann.get(`/v1/sandbox/messages?challengeId=${challenge.id}&waitSeconds=10`)
+  t.equal((await ann.post(`/v1/challenges/${challenge.id}/verify`, { code: message.code })).status, 200)
+  await moveClock(ann, 40 * day)
+  t.match(await read(ann, challenge.id), { status: 200, body: { status: 'approved' } })
+})
