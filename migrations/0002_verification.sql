@@ -75,13 +75,16 @@ create function lock_end (in_a_row integer, at timestamptz) returns timestamptz 
   select case when in_a_row >= 10 and in_a_row % 5 = 0
               then at + least(interval '15 minutes' * power(2, least((in_a_row - 10) / 5, 10)), interval '24 hours') end $$;
 
+-- The functions below find every row by a key. A plan that was made while a table was still empty would read all of it, and
+-- a connection keeps its plans until the next `analyze`: so they may not read a table from end to end.
+
 -- Counts an attempt before anything is compared: of any number of parallel checks at most attempts_max of a challenge,
 -- and none of a locked user, get the outcome "judge". Decoys count like the others and are judged like the others.
 create function take_attempt (wanted uuid, by_kind text, by_id text)
   returns table (outcome text, at timestamptz, locked_until timestamptz, in_a_row integer, on_method integer,
                  id uuid, user_id text, method_id uuid, purpose text, channel text, code_mac bytea, code_key_version integer, attempts smallint,
                  attempts_max smallint, destination_index bytea, mfa_epoch integer, context_hash bytea, decoy boolean, blind boolean)
-  language plpgsql volatile as $$
+  language plpgsql volatile set enable_seqscan = off as $$
 #variable_conflict use_column
 declare
   tenant constant uuid := current_tenant();
@@ -340,7 +343,7 @@ end $$;
 create function read_challenge_setting (tenant uuid, wanted_user text, wanted_method uuid default null)
   returns table (at timestamptz, server_now timestamptz, tenant_created_at timestamptz, policy_version integer, policy jsonb, organization text, default_country text,
                  status text, privileged boolean, mfa_epoch integer, first_registered_at timestamptz, locked_until timestamptz, by_method jsonb, methods jsonb, former jsonb)
-  language plpgsql volatile as $$
+  language plpgsql volatile set enable_seqscan = off as $$
 #variable_conflict use_column
 begin
   perform set_config('latchkey.tenant', tenant::text, true);
@@ -386,7 +389,7 @@ end $$;
 -- A newer challenge of the same caller for the same user, purpose and method cancels the older one.
 create function start_challenge (given jsonb, lifetime_seconds integer, message jsonb, event jsonb, guard jsonb, sends jsonb)
   returns table (outcome text, refused_by text, available_at timestamptz, pending_id uuid, remaining integer, created_at timestamptz, expires_at timestamptz)
-  language plpgsql volatile as $$
+  language plpgsql volatile set enable_seqscan = off as $$
 #variable_conflict use_column
 declare
   now_there constant timestamptz := tenant_now();
@@ -423,7 +426,7 @@ end $$;
 
 -- Sends a new code for a challenge; from now on the old one is wrong. 15 minutes after the start it ends.
 create function resend_challenge (wanted uuid, mac bytea, key_version integer, digits integer, lifetime_seconds integer, message jsonb, event jsonb, guard jsonb, sends jsonb)
-  returns table (outcome text, refused_by text, available_at timestamptz) language plpgsql volatile as $$
+  returns table (outcome text, refused_by text, available_at timestamptz) language plpgsql volatile set enable_seqscan = off as $$
 #variable_conflict use_column
 declare
   tenant constant uuid := current_tenant();
@@ -456,7 +459,7 @@ end $$;
 -- verified ends the challenges of the old one, and what others had started to verify it: nothing of it waits any more. The
 -- verdict on a last attempt comes within 10 seconds or not at all: after 30 the challenge reads as exhausted.
 create function approve_challenge (wanted uuid, judged_mac bytea, event jsonb)
-  returns table (outcome text, issued_at timestamptz) language plpgsql volatile as $$
+  returns table (outcome text, issued_at timestamptz) language plpgsql volatile set enable_seqscan = off as $$
 declare
   tenant constant uuid := current_tenant();
   now_there constant timestamptz := tenant_now();
