@@ -75,8 +75,8 @@ t.test('the last attempt that a resend made wrong ends the challenge', async (t)
   for (let attempt = 0; attempt < 4; attempt++) await verify(other.starters[0]!, other.id, otherCode(other.code))
   // The resend has seen an attempt left before the check took it.
   const [sent, last] = await crossed(other, () => resend(other.starters[1]!, other.id), () => verify(other.starters[2]!, other.id, other.code))
-  t.equal(brief(sent), '409 challenge_exhausted')
-  t.ok([200, '422 wrong_code'].includes(brief(last)))
+  // Whichever of them ends first: nothing is sent, and the one right code is judged as what it was.
+  t.ok(brief(sent) === '409 challenge_exhausted' ? [200, '422 wrong_code'].includes(brief(last)) : brief(sent) === '409 challenge_approved' && last.status === 200, `${brief(sent)}, ${brief(last)}`)
 })
 
 t.test('resends and checks in any order: the old code never after the new one went out, and one approval', async (t) => {
