@@ -59,14 +59,18 @@ async function seedChunk ({ db, tenantId, now }: TenantTx, starter: string, coun
 /** As many users, each with an active method of every one of these kinds, the first of which is the default. */
 export async function seedActive (service: TestService, slug: string, count: number, kinds: readonly MethodKind[]): Promise<Array<{ userId: string, methodIds: string[] }>> {
   const seeded = Array.from({ length: count }, () => ({ userId: `user-${systemRandom.uuid()}`, methodIds: kinds.map(() => systemRandom.uuid()) }))
-  await service.owner.inTenant(await service.tenantIdOf(slug), async ({ db, tenantId, now }) => {
-    await db.insertInto('users').values(seeded.map(({ userId }) => ({ tenant_id: tenantId, user_id: userId, created_at: now, updated_at: now, first_registered_at: now }))).execute()
-    await db.insertInto('contact_methods').values(seeded.flatMap(({ userId, methodIds }) => methodIds.map((id, index) => ({
-      tenant_id: tenantId, id, user_id: userId, kind: kinds[index]!, status: 'active', added_by: 'self', added_by_id: `person:${userId}`, is_default: index === 0,
-      ...sealValue(keys, tenantId, userId, id, kinds[index]!, { text: nextNumber(), extension: null, country: 'US', lineType: 'mobileOrLandline' }),
-      created_at: now, updated_at: now, verified_at: now,
-    })))).execute()
-  })
+  const tenantOf = await service.tenantIdOf(slug)
+  for (let from = 0; from < count; from += chunkRows) {
+    const chunk = seeded.slice(from, from + chunkRows)
+    await service.owner.inTenant(tenantOf, async ({ db, tenantId, now }) => {
+      await db.insertInto('users').values(chunk.map(({ userId }) => ({ tenant_id: tenantId, user_id: userId, created_at: now, updated_at: now, first_registered_at: now }))).execute()
+      await db.insertInto('contact_methods').values(chunk.flatMap(({ userId, methodIds }) => methodIds.map((id, index) => ({
+        tenant_id: tenantId, id, user_id: userId, kind: kinds[index]!, status: 'active', added_by: 'self', added_by_id: `person:${userId}`, is_default: index === 0,
+        ...sealValue(keys, tenantId, userId, id, kinds[index]!, { text: nextNumber(), extension: null, country: 'US', lineType: 'mobileOrLandline' }),
+        created_at: now, updated_at: now, verified_at: now,
+      })))).execute()
+    })
+  }
   return seeded
 }
 

@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { dropOldPlans } from './plans.ts'
 
 /** A connection that answered so is on a demoted, stopping or dead server and must not be used again. */
 const deadConnectionCodes = new Set(['25006', '57P01', '57P02', '57P03', '08003', '08006'])
@@ -25,7 +26,10 @@ export class FailoverPool extends pg.Pool {
   override connect (callback: Connected): void
   override connect (callback?: Connected): Promise<pg.PoolClient> | void {
     if (callback) return super.connect(callback)
-    return this.#acquire().then((client) => watched(client, () => { this.#inUse-- }))
+    return this.#acquire().then((client) => {
+      dropOldPlans(client)
+      return watched(client, () => { this.#inUse-- })
+    })
   }
 
   async #acquire (): Promise<pg.PoolClient> {

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import pg from 'pg'
+import { dropOldPlans } from './plans.ts'
 
 /**
  * A statement that was prepared before a migration changed what it answers (0A000), or that the server forgot (26000):
@@ -57,6 +58,7 @@ export class PipelinedClient {
 
 function send (client: pg.Client, statement: pg.QueryConfig): Promise<pg.QueryResult> {
   gatherWrites(client)
+  dropOldPlans(client)
   return client.query(statement)
 }
 
