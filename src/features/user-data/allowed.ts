@@ -1,0 +1,18 @@
+import type { Actor, Deps } from '../../platform/deps.ts'
+import type { Action } from '../../vocabulary.ts'
+import { judgementOn } from '../authority/verdict.ts'
+import { knownUser, targetOf } from '../users/users.ts'
+import type { AllowedActions } from './schema.ts'
+
+/** The actions that are done to a user; the others are about the tenant. */
+export const actionsOnUsers = [
+  'users.read', 'users.write', 'users.clearPrivilege', 'users.export', 'timeline.read', 'allowedActions.read', 'signIn.read', 'contactMethods.read', 'contactMethods.reveal', 'contactMethods.write',
+  'contactMethods.preVerify', 'authenticators.read', 'authenticators.write', 'passes.issue', 'challenges.start', 'callerChecks.start', 'lockout.read', 'lockout.lift', 'sessions.revoke',
+  'mfaResets.create', 'mfaResets.read', 'offboarding.read', 'offboarding.write',
+] as const satisfies readonly Action[]
+
+/** Each action on a user, with the answer of the function that decides when it is asked for, and the rule that decided. */
+export async function readAllowedActions ({ db }: Deps, actor: Actor, userId: string): Promise<AllowedActions> {
+  const target = targetOf(await db.inTenant(actor.tenantId, (tx) => knownUser(tx, userId)))
+  return { userId, items: actionsOnUsers.map((action) => ({ action, ...judgementOn(actor, action, target) })) }
+}
