@@ -23,3 +23,28 @@ call latchkey_internal.isolate('mfa_resets');
 
 grant select, insert on mfa_resets to latchkey_services;
 grant update (status, outcome, mfa_epoch, completed_at) on mfa_resets to latchkey_services;
+
+-- As before, and since when the user must register again: then a method of before can be verified anew.
+drop function read_challenge_setting (uuid, text, uuid);
+create function read_challenge_setting (tenant uuid, wanted_user text, wanted_method uuid default null)
+  returns table (at timestamptz, server_now timestamptz, tenant_created_at timestamptz, policy_version integer, policy jsonb, organization text, default_country text,
+                 status text, privileged boolean, mfa_epoch integer, first_registered_at timestamptz, locked_until timestamptz, by_method jsonb, methods jsonb, former jsonb,
+                 frozen_until timestamptz, reregistration_since timestamptz)
+  language plpgsql volatile set enable_seqscan = off as $$
+#variable_conflict use_column
+begin
+  perform set_config('latchkey.tenant', tenant::text, true);
+  return query
+    select tenant_now(), statement_timestamp(), t.created_at, p.version, p.document, o.name, o.default_country, u.status, u.privileged, u.mfa_epoch, u.first_registered_at, f.locked_until, f.by_method,
+           (select jsonb_agg(m order by m.created_at, m.id) from contact_methods m where m.tenant_id = tenant and m.user_id = wanted_user and m.status <> 'removed'),
+           (select to_jsonb(m) from contact_methods m where m.tenant_id = tenant and m.id = wanted_method and m.user_id = wanted_user and m.status = 'removed'),
+           case when u.frozen_until > tenant_now() then u.frozen_until end, u.reregistration_since
+      from policies p
+      join tenants t on t.tenant_id = p.tenant_id
+      join organizations o on o.tenant_id = p.tenant_id
+      left join users u on u.tenant_id = tenant and u.user_id = wanted_user
+      left join code_failures f on f.tenant_id = tenant and f.user_id = wanted_user
+     where p.tenant_id = tenant;
+end $$;
+
+grant execute on function read_challenge_setting (uuid, text, uuid) to latchkey_services;
