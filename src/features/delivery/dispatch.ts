@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { sql } from 'kysely'
 import type { Logger } from 'pino'
 import { isDatabaseUnavailable } from '../../platform/db/errors.ts'
+import { gather } from '../../platform/db/gather.ts'
 import type { TenantTx } from '../../platform/db/index.ts'
 import type { WorkerDb } from '../../platform/db/worker.ts'
 import type { Keys } from '../../platform/keys.ts'
@@ -11,6 +12,8 @@ const underWayMax = 50
 /** So that a carrier that hangs for one tenant leaves room for the messages of the others. */
 const underWayPerTenant = 20
 const leaseSeconds = 15
+/** How often a notice is given to a carrier that may have lost it, or have it: better twice than never. */
+const noticeTriesMax = 3
 
 type ClaimedRow = { tenant_id: string, id: string, user_id: string, challenge_id: string | null, channel: string, kind: string, recipient: Buffer, content: Buffer, too_late: boolean }
 
@@ -19,8 +22,8 @@ export interface Dispatch {
   keys: Keys
   /** The carrier of a tenant, or none. */
   providerOf: (tenantId: string) => Promise<Provider | null>
-  /** Whether anyone could still use the code of a challenge, and what becomes of one that was not sent. Handed in: delivery imports no feature. */
-  isWaiting: (tx: TenantTx, challengeId: string) => Promise<boolean>
+  /** Of which of these challenges anyone could still use the code, and what becomes of one that was not sent. Handed in: delivery imports no feature. */
+  whichWait: (tx: TenantTx, challengeIds: string[]) => Promise<string[]>
   onFailed: (tx: TenantTx, challengeId: string) => Promise<void>
   log: Logger
 }
@@ -39,9 +42,11 @@ export interface Dispatcher {
 
 /**
  * A row is claimed by one worker, for the length of a lease; a claim that outlives its lease ends `unknown`, because
- * the carrier may have taken it, and is not sent again. A slow carrier takes up room, never the sweep.
+ * the carrier may have taken it, and is not sent again. A notice is, up to three times, under the same id, by which a
+ * carrier can tell. A slow carrier takes up room, never the sweep.
  */
 export function createDispatcher (dispatch: Dispatch): Dispatcher {
+  const books = booksOf(dispatch)
   const underWay = new Set<Promise<void>>()
   const busy = new Map<string, number>() // sends under way of each tenant
   let left = false // whether more waited than the last claim had room for
@@ -66,7 +71,7 @@ export function createDispatcher (dispatch: Dispatch): Dispatcher {
   }
 
   async function send (row: ClaimedRow): Promise<void> {
-    await deliver(dispatch, row)
+    await deliver(dispatch, books, row)
       // The database is away: the lease runs out and the row ends `unknown`.
       .catch((error: unknown) => { dispatch.log.error({ messageId: row.id, error: (error as Error).name }, 'the outcome of a send could not be written') })
     const others = busy.get(row.tenant_id)! - 1
@@ -82,7 +87,10 @@ export function createDispatcher (dispatch: Dispatch): Dispatcher {
     idle,
     close () { closed = true; return idle() },
     async catchUp (tenantId) {
-      const waits = async () => (await dispatch.db.acrossTenants((db) => sql`select 1 from messages where tenant_id = ${tenantId} and state = 'queued' limit 1`.execute(db))).rows.length > 0
+      const waits = async () => {
+        const { rows } = await dispatch.db.acrossTenants((db) => sql`select 1 from messages where tenant_id = ${tenantId} and state = 'queued' limit 1`.execute(db))
+        return rows.length > 0 || busy.has(tenantId) // what has been claimed is not with the carrier yet
+      }
       for (let round = 0; round < 20 && await waits(); round++) {
         await sweep()
         await Promise.race([idle(), pause(100, undefined, { ref: false })])
@@ -113,15 +121,45 @@ async function claim (db: WorkerDb, room: number, full: string[]): Promise<Claim
 }
 
 async function endLostClaims (db: WorkerDb): Promise<void> {
+  const again = sql`kind = 'notice' and tries < ${noticeTriesMax}`
   await db.acrossTenants((all) => sql`
-    update messages set state = 'unknown', ended_at = clock_timestamp(), recipient = null, content = null, lease_until = null
+    update messages set lease_until = null, state = case when ${again} then 'queued' else 'unknown' end, ended_at = case when ${again} then null else clock_timestamp() end,
+           recipient = case when ${again} then recipient end, content = case when ${again} then content end
      where (tenant_id, id) in (select tenant_id, id from messages where state = 'sending' and lease_until < clock_timestamp() for update skip locked)`.execute(all))
 }
 
-async function deliver (dispatch: Dispatch, row: ClaimedRow): Promise<void> {
+/** What is read and written for each message, shared by those that come to it together. */
+interface Books {
+  isWaiting: (tenantId: string, challengeId: string) => Promise<boolean>
+  writeOutcome: (row: ClaimedRow, outcome: Outcome) => Promise<void>
+}
+
+function booksOf ({ db, whichWait, onFailed }: Dispatch): Books {
+  const waiting = gather(async (tenantId, challengeIds) => new Set(await db.inTenant(tenantId, (tx) => whichWait(tx, challengeIds))))
+  const write = gather((tenantId, ends) => db.inTenant(tenantId, async (tx) => { await endMessages(tx, ends) }))
+  return {
+    isWaiting: async (tenantId, challengeId) => (await waiting(tenantId, [challengeId])).has(challengeId),
+    writeOutcome ({ tenant_id: tenantId, id, challenge_id: challengeId }, outcome) {
+      const end = JSON.stringify([id, outcome])
+      if (outcome !== 'failed' || challengeId === null) return write(tenantId, [end])
+      return db.inTenant(tenantId, async (tx) => { if (await endMessages(tx, [end]) > 0) await onFailed(tx, challengeId) })
+    },
+  }
+}
+
+/** Writes how messages ended, each given as JSON of its id and its outcome; answers how many had not ended before. */
+async function endMessages ({ db, tenantId, now }: TenantTx, ends: string[]): Promise<number> {
+  const { rows } = await sql`
+    update messages m set state = e.ends ->> 1, ended_at = ${now}, recipient = null, content = null, lease_until = null
+      from (select ends::jsonb as ends from unnest(${ends}::text[]) as given (ends)) as e
+     where m.tenant_id = ${tenantId} and m.id = (e.ends ->> 0)::uuid and m.state = 'sending' returning m.id`.execute(db)
+  return rows.length
+}
+
+async function deliver (dispatch: Dispatch, books: Books, row: ClaimedRow): Promise<void> {
   let send: (() => Promise<Outcome>) | undefined
   try {
-    send = await prepare(dispatch, row)
+    send = await prepare(dispatch, books, row)
   } catch (error) {
     if (isDatabaseUnavailable(error)) return putBack(dispatch.db, row)
     dispatch.log.error({ messageId: row.id, error: (error as Error).name }, 'a message could not be prepared')
@@ -134,17 +172,13 @@ async function deliver (dispatch: Dispatch, row: ClaimedRow): Promise<void> {
     dispatch.log.error({ messageId: row.id, error: (error as Error).name }, 'a carrier broke')
     outcome = 'unknown'
   }
-  await dispatch.db.inTenant(row.tenant_id, async (tx) => {
-    const { numUpdatedRows } = await tx.db.updateTable('messages').set({ state: outcome, ended_at: tx.now, recipient: null, content: null, lease_until: null })
-      .where('tenant_id', '=', tx.tenantId).where('id', '=', row.id).where('state', '=', 'sending').executeTakeFirst()
-    if (numUpdatedRows > 0n && outcome === 'failed' && row.challenge_id !== null) await dispatch.onFailed(tx, row.challenge_id)
-  })
+  await books.writeOutcome(row, outcome)
 }
 
 /** Everything up to the carrier: what fails in here was surely not sent. Nothing where there is no carrier, or no use any more. */
-async function prepare ({ db, keys, providerOf, isWaiting }: Dispatch, row: ClaimedRow): Promise<(() => Promise<Outcome>) | undefined> {
+async function prepare ({ keys, providerOf }: Dispatch, books: Books, row: ClaimedRow): Promise<(() => Promise<Outcome>) | undefined> {
   const { challenge_id: challengeId } = row
-  if (row.too_late || (challengeId !== null && !await db.inTenant(row.tenant_id, (tx) => isWaiting(tx, challengeId)))) return undefined
+  if (row.too_late || (challengeId !== null && !await books.isWaiting(row.tenant_id, challengeId))) return undefined
   const provider = await providerOf(row.tenant_id)
   const message = openMessage(keys, row)
   return provider ? () => provider(message) : undefined

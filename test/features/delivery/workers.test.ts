@@ -1,6 +1,6 @@
 import t from 'tap'
 import { sql } from 'kysely'
-import { failChallenge, isWaiting } from '../../../src/features/challenges/challenges.ts'
+import { failChallenge, whichWait } from '../../../src/features/challenges/challenges.ts'
 import { createDispatcher, type Dispatch } from '../../../src/features/delivery/dispatch.ts'
 import type { Provider } from '../../../src/features/delivery/delivery.ts'
 import { keysOf, parseKeyRing } from '../../../src/platform/keys.ts'
@@ -16,7 +16,7 @@ const workers = openWorkerDb({ url: roleUrl(service.database.ownerUrl, 'worker')
 t.teardown(() => workers.close())
 
 const dispatcherWith = (provider: Provider, more: Partial<Dispatch> = {}) => createDispatcher({
-  db: workers, keys: keysOf(parseKeyRing(testKeyRingText)), isWaiting, onFailed: failChallenge, log: service.deps.log, providerOf: async () => provider, ...more,
+  db: workers, keys: keysOf(parseKeyRing(testKeyRingText)), whichWait, onFailed: failChallenge, log: service.deps.log, providerOf: async () => provider, ...more,
 })
 
 /** Challenges of as many people, whose messages wait. */
@@ -51,7 +51,7 @@ t.test('what fails before a carrier has seen the message is tried again; what fa
   let away = true
   let sends = 0
   const dispatcher = dispatcherWith(async () => { sends++; throw new Error('The connection broke') }, {
-    isWaiting: async (tx, id) => { if (away) throw Object.assign(new Error('terminating connection'), { code: '57P01' }); return isWaiting(tx, id) },
+    whichWait: async (tx, ids) => { if (away) throw Object.assign(new Error('terminating connection'), { code: '57P01' }); return whichWait(tx, ids) },
   })
   await dispatcher.sweep()
   await dispatcher.idle()
