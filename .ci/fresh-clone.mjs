@@ -1,7 +1,8 @@
 // Clones what is committed into a new closed folder, starts the service there with the README's command on free ports,
 // runs the README's first call and compares the answer, and asks the service to stop. With the name of a user, as that
-// user. Runs on whatever Node is there; ends with 0 if all of it went well.
-import { execFileSync, spawn } from 'node:child_process'
+// user; with `--tour`, walks the tour instead of the first call, and once more when nothing runs. Runs on whatever Node is
+// there; ends with 0 if all of it went well.
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
@@ -14,12 +15,14 @@ import { isDeepStrictEqual } from 'node:util'
 
 const readyWithinMs = 200_000
 const stopWithinMs = 25_000
+const tourWithinMs = 120_000
 /** What differs from one run to the next. */
 const changing = ['id', 'createdAt', 'updatedAt']
 
 process.umask(0o077)
 const repository = dirname(dirname(fileURLToPath(import.meta.url)))
-const [user] = process.argv.slice(2)
+const touring = process.argv[2] === '--tour'
+const [user] = process.argv.slice(touring ? 3 : 2)
 const folder = mkdtempSync(join(tmpdir(), 'latchkey-clone-'))
 const clone = join(folder, 'latchkey')
 const home = join(folder, 'home')
@@ -35,8 +38,10 @@ try {
   service = start()
   await until(async () => service.over || await isReady(), readyWithinMs)
   if (service.over) fail(`It ended with ${service.code} before it was ready.`)
-  firstCall()
+  if (touring) tour()
+  else firstCall()
   await stop()
+  if (touring) tour()
 } finally {
   process.stdout.write(service?.output ?? '')
   removeAll()
@@ -111,6 +116,13 @@ function firstCall () {
   const answer = JSON.parse(execFileSync('bash', ['-euc', script], { encoding: 'utf8', env: { ...process.env, PATH: `${curlFolder()}${process.env.PATH}` } }))
   const steady = (object) => Object.fromEntries(Object.entries(object).map(([name, value]) => [name, changing.includes(name) ? typeof value : value]))
   if (!isDeepStrictEqual(steady(answer), steady(JSON.parse(shown)))) fail(`The first call answered ${JSON.stringify(answer)}`)
+}
+
+/** Against the service that runs, or one that the tour starts for itself where none does. */
+function tour () {
+  const { status, stdout, stderr } = spawnSync('npm', ['run', '--silent', 'tour'], { cwd: clone, env, ...account, encoding: 'utf8', timeout: tourWithinMs })
+  process.stdout.write(status === 0 ? stdout.split('\n').slice(-2).join('\n') : `${stdout}${stderr}\n`)
+  if (status !== 0) fail(`The tour ended with ${status}.`)
 }
 
 /** Where there is no curl, a small one stands in. */

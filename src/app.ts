@@ -2,32 +2,52 @@ import helmet from '@fastify/helmet'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { recordRefusal } from './features/audit/audit.ts'
+import { authenticatorExecutors } from './features/authenticators/authenticators.ts'
+import { authenticatorRoutes } from './features/authenticators/routes.ts'
+import { passExecutors } from './features/authenticators/temporary-access-pass/issue.ts'
+import { voidPasses } from './features/authenticators/temporary-access-pass/pass.ts'
+import { passRoutes } from './features/authenticators/temporary-access-pass/routes.ts'
 import { auditRoutes } from './features/audit/routes.ts'
-import { admit, principalOf } from './features/authority/admission.ts'
+import { approvalRoutes } from './features/approvals/routes.ts'
+import { admit, principalOf, readmit, usesAdministrativeRole } from './features/authority/admission.ts'
 import { authority } from './features/authority/authority.ts'
 import { judgeCaller } from './features/authority/may.ts'
 import { tenantDirectory } from './features/authority/tenants.ts'
-import { cancelChallengesOf } from './features/challenges/challenges.ts'
+import { spendCallerCheck } from './features/challenges/caller-check.ts'
+import { cancelChallengesOf, cancelChallengesOfUser } from './features/challenges/challenges.ts'
 import { challengeRoutes } from './features/challenges/routes.ts'
+import { actOnLink, deedOf } from './features/contact-methods/not-me.ts'
 import { contactMethodRoutes } from './features/contact-methods/routes.ts'
+import { methodExecutors } from './features/contact-methods/waits.ts'
+import { tellOfSignInEmail } from './features/contact-methods/tell.ts'
 import { limitCaller } from './features/limits/callers.ts'
 import { limitRoutes } from './features/limits/routes.ts'
-import { organizationDefaults } from './features/organization/organization.ts'
+import { notMePages } from './features/notices/routes.ts'
+import { resetExecutor } from './features/mfa-resets/reset.ts'
+import { resetRoutes } from './features/mfa-resets/routes.ts'
+import { offboardingExecutor } from './features/offboarding/offboard.ts'
+import { offboardingRoutes } from './features/offboarding/routes.ts'
+import { organizationDefaults, organizationExecutors } from './features/organization/organization.ts'
 import { organizationRoutes } from './features/organization/routes.ts'
+import { policyExecutors } from './features/policy/policy.ts'
 import { policyRoutes } from './features/policy/routes.ts'
 import { presentedProof } from './features/proofs/present.ts'
 import { proofRoutes } from './features/proofs/routes.ts'
 import { sandboxRoutes } from './features/sandbox/routes.ts'
 import { signInRoutes } from './features/sign-in/routes.ts'
+import { userDataRoutes } from './features/user-data/routes.ts'
+import { userExecutors } from './features/users/change.ts'
 import { userRoutes } from './features/users/routes.ts'
 import { targets } from './features/users/users.ts'
 import type { Actor, Deps } from './platform/deps.ts'
 import { bearerOf, proofsOf, secure, userIdOf } from './platform/http/auth.ts'
+import { preconditionOf } from './platform/http/etags.ts'
 import { healthRoutes, type Readiness } from './platform/http/health.ts'
 import { describeApi, serveApiDescription, type SignIn } from './platform/http/openapi.ts'
 import { problemPages } from './platform/http/problem-pages.ts'
 import { Problem } from './platform/http/problems.ts'
 import { createServer } from './platform/http/server.ts'
+import { PendingApproval } from './platform/http/waiting.ts'
 import type { VerifyToken } from './platform/http/tokens.ts'
 import { RecordedRefusal } from './platform/refusal.ts'
 import type { Action } from './vocabulary.ts'
@@ -55,17 +75,26 @@ export async function buildApp (deps: Deps, options: AppOptions): Promise<Fastif
   })
   await describeApi(app, options.signIn)
   app.addSchema(Problem)
+  app.addSchema(PendingApproval)
   secure(app, authenticator(deps, options))
 
   const api = app.withTypeProvider<TypeBoxTypeProvider>()
-  await api.register(userRoutes(deps, authority, async (tx) => (await organizationDefaults(tx)).defaultCountry, limitCaller))
-  await api.register(contactMethodRoutes(deps, cancelChallengesOf))
+  await api.register(userRoutes(deps, authority, async (tx) => (await organizationDefaults(tx)).defaultCountry, limitCaller, tellOfSignInEmail))
+  const methodTools = { cancelChallenges: cancelChallengesOf, preconditionOf }
+  await api.register(contactMethodRoutes(deps, methodTools))
+  await api.register(authenticatorRoutes(deps))
+  await api.register(passRoutes(deps, spendCallerCheck))
   await api.register(challengeRoutes(deps))
   await api.register(signInRoutes(deps))
   await api.register(limitRoutes(deps, authority, targets))
   await api.register(organizationRoutes(deps))
   await api.register(policyRoutes(deps, authority))
-  await api.register(auditRoutes(deps))
+  const executors = { ...methodExecutors(methodTools), ...userExecutors(authority, preconditionOf, tellOfSignInEmail), ...policyExecutors(authority, preconditionOf), ...organizationExecutors(preconditionOf), ...authenticatorExecutors(preconditionOf), ...passExecutors, 'mfaResets.create': resetExecutor, 'offboarding.write': offboardingExecutor }
+  await api.register(resetRoutes(deps))
+  await api.register(offboardingRoutes(deps))
+  await api.register(userDataRoutes(deps))
+  await api.register(approvalRoutes(deps, { authority, readmit, executors }))
+  await api.register(auditRoutes(deps, authority))
   await api.register(sandboxRoutes(deps, options.sandboxAllowed))
 
   await api.register(proofRoutes(deps))
@@ -76,6 +105,11 @@ export async function buildApp (deps: Deps, options: AppOptions): Promise<Fastif
       hsts: options.production && { maxAge: 31_536_000 },
     })
     await pages.register(problemPages)
+    await pages.register(notMePages(deps, {
+      would: (tx, link) => deedOf(deps, tx, link),
+      act: (tx, link) => actOnLink(deps, tx, link, { cancelChallenges: cancelChallengesOf, cancelChallengesOfUser, voidPasses }),
+      organization: organizationDefaults,
+    }))
     await serveApiDescription(pages, options.signIn)
   })
   await app.ready()
@@ -93,8 +127,8 @@ function authenticator (deps: Deps, { verifyToken, clock, adminTokenMaxSeconds }
       if (action !== 'challenges.start') judgeCaller(actor, action, action === 'challenges.use' ? actor.subject : userIdOf(request, actor))
       return actor
     }
-    // A hot read looks the person up in its own statement; a reveal is no hot read.
-    if (request.routeOptions.config.admitsItself === true && !('reveal' in (request.query as object))) {
+    // A hot read looks the person up in its own statement; a reveal is no hot read, and nor is the use of an administrator's role.
+    if (request.routeOptions.config.admitsItself === true && !usesAdministrativeRole(principal) && !('reveal' in (request.query as object))) {
       try {
         return judge({ ...principal, person: null, requestId: request.id, serverNow: now })
       } catch { /* Judged again below: whoever is not welcome hears that first. */ }

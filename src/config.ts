@@ -17,7 +17,7 @@ export const Environment = Type.Object({
   SERVICE_DATABASE_URL: text('The database as the service\'s own role.'),
   KEY_RING: text('`version:base64` entries, comma-separated, each secret of 32 bytes. Needed in production.'),
   ISSUERS: text('Trusted token issuers, as JSON. Needed in production.'),
-  PUBLIC_URL: text('Origin at which callers reach the service, https in production: its name in proofs (`latchkey`).'),
+  PUBLIC_URL: text('Origin at which callers reach the service, https in production: its name in proofs (`latchkey`), and where links in notices lead.'),
   TRUSTED_PROXIES: text('Addresses or CIDR ranges, comma-separated, whose `X-Forwarded-For` is believed.'),
   SANDBOX: Type.Optional(Type.Unsafe<'allowed' | 'off'>({ type: 'string', enum: ['allowed', 'off'], description: 'Whether sandbox tenants work in production (`off`); always allowed in development.' })),
   ADMIN_TOKEN_MAX_SECONDS: Type.Optional(Type.Integer({ minimum: 30, maximum: 86_400, description: 'How old a token with an administrator\'s role may be (300 in production, else 3600).' })),

@@ -1,11 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { sql } from 'kysely'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { buildApp } from './app.ts'
+import { forgetAudit, tendAuditMonths } from './features/audit/forget.ts'
 import { sealAll, sealTenant, writeCountedRefusals } from './features/audit/sealer.ts'
-import { failChallenge, isWaiting } from './features/challenges/challenges.ts'
+import { failChallenge, whichWait } from './features/challenges/challenges.ts'
 import { createDispatcher } from './features/delivery/dispatch.ts'
+import { eraseDue } from './features/offboarding/erase.ts'
 import { sandboxProvider } from './features/sandbox/provider.ts'
 import { databaseClock, type DatabaseClock } from './platform/db/clock.ts'
 import { isDatabaseUnavailable } from './platform/db/errors.ts'
@@ -15,7 +16,7 @@ import type { Deps, Job, Random } from './platform/deps.ts'
 import type { SignIn } from './platform/http/openapi.ts'
 import { tokenVerifier, type TrustedIssuer } from './platform/http/tokens.ts'
 import { startLoop } from './platform/jobs/loop.ts'
-import { forgetOld, forgetOldOfAll } from './platform/jobs/retention.ts'
+import { forEachTenant, forgetExpiredKeys, forgetOld } from './platform/jobs/retention.ts'
 import { keysOf, type KeyRing } from './platform/keys.ts'
 import { errorFields } from './platform/log.ts'
 import { systemRandom } from './platform/random.ts'
@@ -33,6 +34,8 @@ export interface ServiceOptions {
   log: Logger
   /** Latchkey's own name in proofs (`latchkey`); all replicas must have the same. */
   proofIssuer?: string
+  /** Origin of the links in messages; without one they are paths. */
+  publicUrl?: string
   random?: Random
   connectionsMax?: number
   leaks?: boolean
@@ -71,25 +74,33 @@ export async function createService (options: ServiceOptions): Promise<Service> 
   const dispatcher = createDispatcher({
     db: workers, keys, log,
     providerOf: async (tenantId) => options.sandboxAllowed && await isSandbox(tenantId) ? sandbox : null,
-    isWaiting, onFailed: failChallenge,
+    whichWait, onFailed: failChallenge,
   })
+  const stopping = () => readiness.draining
+  const forget = async (tenantId: string) => {
+    await eraseDue(workers, { keys, random }, tenantId, stopping)
+    await forgetOld(workers, tenantId, stopping)
+    await forgetAudit(workers, keys, tenantId, stopping)
+  }
   const loops = {
     deliver: startLoop('deliver', deliverEveryMs, dispatcher.sweep, log),
     seal: startLoop('seal', sealEveryMs, () => sealAll(workers, keys), log),
     sweep: startLoop('sweep', sweepEveryMs, async () => {
       await writeCountedRefusals(workers, { keys, random })
-      await dropExpiredKeys(workers)
+      await forgetExpiredKeys(workers)
     }, log),
-    forget: startLoop('forget', forgetEveryMs, () => forgetOldOfAll(workers), log),
+    forget: startLoop('forget', forgetEveryMs, () => forEachTenant(workers, forget, stopping), log),
+    months: startLoop('months', forgetEveryMs, () => tendAuditMonths(workers), log),
   }
   const deps: Deps = {
     db, keys, random, log,
     proofIssuer: options.proofIssuer ?? 'latchkey',
+    publicUrl: options.publicUrl ?? '',
     wake: (job: Job) => loops[job].wake(),
     sealAudit: async (tenantId) => { await sealTenant(workers, keys, tenantId) },
     catchUp: async (tenantId) => {
       await dispatcher.catchUp(tenantId)
-      await forgetOld(workers, tenantId)
+      await forget(tenantId)
       await sealTenant(workers, keys, tenantId)
     },
   }
@@ -141,10 +152,4 @@ function sandboxDirectory (db: WorkerDb): (tenantId: string) => Promise<boolean>
     known.set(tenantId, row.sandbox)
     return row.sandbox
   }
-}
-
-async function dropExpiredKeys (db: WorkerDb): Promise<void> {
-  await db.acrossTenants((all) => sql`
-    delete from idempotency_keys where (tenant_id, caller, key_mac) in (
-      select tenant_id, caller, key_mac from idempotency_keys where expires_at <= now() limit 1000 for update skip locked)`.execute(all))
 }

@@ -41,6 +41,7 @@ async function start (config: Config, undo: Array<() => Promise<void>>): Promise
   const database = await openDatabase(config, undo)
   await refuseUnsafeDatabase(config, database)
   if (config.production && config.sandboxAllowed) log.warn('SANDBOX=allowed: sandbox tenants work in this production. Nothing is sent to their people.')
+  if (config.production && config.publicUrl === null) log.warn('There is no PUBLIC_URL: nobody can follow the links in notices.')
 
   const issuer = config.issuers.length > 0 ? null : await startIssuer(config, database, undo)
   const issuers = issuer ? [issuer.trusted] : config.issuers
@@ -48,6 +49,7 @@ async function start (config: Config, undo: Array<() => Promise<void>>): Promise
     serviceUrl: database.serviceUrl, workerUrl: database.workerUrl, keyRing: database.keyRing, issuers, signIn: signInOf(issuers),
     adminTokenMaxSeconds: config.adminTokenMaxSeconds, sandboxAllowed: config.sandboxAllowed, trustedProxies: config.trustedProxies,
     production: config.production, leaks: config.leaks, log, ...(config.publicUrl !== null && { proofIssuer: config.publicUrl }),
+    publicUrl: config.publicUrl ?? (config.production || config.port === 0 ? '' : `http://${config.host}:${config.port}`),
   })
   undo.push(service.stop)
   await service.app.listen({ host: config.host, port: config.port })

@@ -5,10 +5,11 @@ import { check } from './check.ts'
 import type { Command } from './command.ts'
 import { keyRingNew } from './key-ring.ts'
 import { migrateDatabase } from './migrate.ts'
+import { pass } from './pass.ts'
 import { serviceUrl } from './service-url.ts'
 import { tenantCreate } from './tenant.ts'
 
-const commands: Command[] = [migrateDatabase, tenantCreate, check, serviceUrl, keyRingNew]
+const commands: Command[] = [migrateDatabase, tenantCreate, pass, check, serviceUrl, keyRingNew]
 
 /** Someone named no command, or named it wrongly. */
 class UsageError extends Error {}

@@ -34,7 +34,8 @@ export const tenantCreate: Command = {
   },
 }
 
-async function refusePending (ownerUrl: string): Promise<void> {
+/** Stops where the database is older than this version. */
+export async function refusePending (ownerUrl: string): Promise<void> {
   const client = new pg.Client({ connectionString: ownerUrl, application_name: 'latchkey-ops', connectionTimeoutMillis: 5_000 })
   await client.connect()
   try {

@@ -9,7 +9,7 @@ import { proofKeysOf, type ProofKeys } from './proof-keys.ts'
 export interface KeyRing { newest: number, secrets: ReadonlyMap<number, Buffer> }
 
 export type KeyPurpose =
-  | 'field' | 'blind-index' | 'code' | 'audit' | 'idempotency' | 'cursor' | 'message' | 'organization' | 'decoy' | 'database-password'
+  | 'field' | 'blind-index' | 'code' | 'audit' | 'idempotency' | 'cursor' | 'message' | 'organization' | 'approval' | 'decoy' | 'link' | 'database-password'
 
 /** What a blind index is of: equal values of two kinds give different indexes. */
 export type IndexKind = 'phone' | 'destination' | 'email' | 'email-normal' | 'prefix' | 'client-address'

@@ -5,6 +5,7 @@ import type { Random } from './deps.ts'
 export const systemRandom: Random = {
   uuid: uuids(),
   digits: (length) => String(randomInt(10 ** length)).padStart(length, '0'),
+  text: (alphabet, length) => Array.from({ length }, () => alphabet[randomInt(alphabet.length)]).join(''),
 }
 
 /**

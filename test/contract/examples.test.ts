@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import { makeDemoData, tenantMaker } from '../../src/dev/demo.ts'
 import { systemRandom } from '../../src/platform/random.ts'
 import { ask, document, operations, requestOf, type Ids, type Operation } from '../support/document.ts'
+import { approve, waitingIn } from '../support/approvals.ts'
 import { blockFor12Hours } from '../support/limits.ts'
 import { codeOf, testService, type Answer } from '../support/service.ts'
 
@@ -48,7 +49,7 @@ t.test('the example of a problem is what the service would send', async (t) => {
 const demoCallers: Record<string, string> = {
   reader: 'demo-reader', helpdesk: 'demo-helpdesk', privilegedAdmin: 'demo-privileged-admin', policyAdmin: 'demo-policy-admin', auditor: 'demo-auditor',
 }
-const generatedIds = ({ path, body }: Operation) => [...path.matchAll(/\{(methodId|challengeId|prefix)\}/g)].map(([, name]) => name!).concat(body && 'methodId' in body ? ['methodId'] : [])
+const generatedIds = ({ path, body }: Operation) => [...path.matchAll(/\{(methodId|authenticatorId|challengeId|approvalId|resetId|prefix)\}/g)].map(([, name]) => name!).concat(body && 'methodId' in body ? ['methodId'] : [])
 
 /** A service with the demo data, and a way to send an operation's example as a demo user who may. */
 async function demoService (t: Test) {
@@ -103,6 +104,22 @@ t.test('with the ids that those calls yield, the other examples run as well', as
   const verify = called('verifyChallenge')
   fitsItsAnswer(t, verify, await ask(person, { ...requestOf(verify, ids), body: { code: await codeOf(person, ids.challengeId!) } }))
   await step('chooseDefaultMethod')
+  await step('issueTemporaryAccessPass')
+  ids.authenticatorId = (await step('listAuthenticators')).items[0].id
+  for (const id of ['readAuthenticator', 'removeAuthenticator']) await step(id)
+  ids.resetId = (await step('resetUser')).id
+  await step('readReset')
+  const as = (subject: string, role: 'privilegedAdmin' | 'policyAdmin') => service.as({ tenant: 'demo', subject, roles: [role] })
+  const policyAdmin = await as('demo-policy-admin', 'policyAdmin')
+  for (const id of ['reject', 'approve']) {
+    await policyAdmin.patch('/v1/policy', { retentionDays: 31 })
+    ids.approvalId = (await step('listApprovals')).items[0].id
+    for (const one of ['readApproval', id]) await step(one)
+  }
+  const asked = await (await as('demo-privileged-admin', 'privilegedAdmin')).post('/v1/users/demo-executive/authenticators/temporary-access-pass')
+  ids.approvalId = waitingIn(asked)
+  await approve(await as('demo-privileged-admin-2', 'privilegedAdmin'), ids.approvalId)
+  await step('collectApproval')
   await blockFor12Hours(service, 'demo', '1415555')
   ids.prefix = (await step('listPrefixBlocks')).items[0].prefix
   await step('liftPrefixBlock')

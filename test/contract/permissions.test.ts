@@ -2,8 +2,11 @@ import t from 'tap'
 import { seedUser } from '../../src/features/users/users.ts'
 import { roles as allRoles, scopes as allScopes, type Role, type Scope } from '../../src/vocabulary.ts'
 import { ask, idsIn, operations, requestOf, type Ids, type Operation } from '../support/document.ts'
+import { waitingIn } from '../support/approvals.ts'
 import { pendingMethod, started } from '../support/challenges.ts'
 import { blockFor12Hours } from '../support/limits.ts'
+import { issued } from '../support/passes.ts'
+import { resetHarmlessly } from '../support/resets.ts'
 import { testService } from '../support/service.ts'
 import type { Caller } from '../support/tokens.ts'
 
@@ -21,6 +24,7 @@ interface Right {
 
 const readers: Role[] = ['reader', 'helpdesk', 'privilegedAdmin']
 const helpers: Role[] = ['helpdesk', 'privilegedAdmin']
+const askers: Role[] = ['privilegedAdmin', 'policyAdmin']
 const settings: Role[] = ['reader', 'helpdesk', 'privilegedAdmin', 'policyAdmin']
 
 /** Written by hand from the contract: who may do what, and what the others hear. */
@@ -35,6 +39,10 @@ const rights: Record<string, Right> = {
   changeContactMethod: { permission: 'contactMethods.write', roles: helpers, scope: 'contact-methods:write', self: true, others: 404 },
   removeContactMethod: { permission: 'contactMethods.write', roles: helpers, scope: 'contact-methods:write', self: true, others: 404 },
   chooseDefaultMethod: { permission: 'contactMethods.write', roles: helpers, scope: 'contact-methods:write', self: true, others: 404 },
+  listAuthenticators: { permission: 'authenticators.read', roles: readers, scope: 'contact-methods:read', self: true, others: 404 },
+  readAuthenticator: { permission: 'authenticators.read', roles: readers, scope: 'contact-methods:read', self: true, others: 404 },
+  removeAuthenticator: { permission: 'authenticators.write', roles: helpers, scope: 'contact-methods:write', self: true, others: 404 },
+  issueTemporaryAccessPass: { permission: 'passes.issue', roles: helpers, scope: null, self: false, others: 403 },
   startChallenge: { permission: 'challenges.start', roles: [], scope: 'challenges:write', self: true, others: 404 },
   readChallenge: { permission: 'challenges.use', roles: [], scope: 'challenges:write', self: true, others: 404 },
   verifyChallenge: { permission: 'challenges.use', roles: [], scope: 'challenges:write', self: true, others: 404 },
@@ -50,7 +58,23 @@ const rights: Record<string, Right> = {
   changeOrganization: { permission: 'organization.write', roles: ['policyAdmin'], scope: null, self: false, others: 403 },
   readPolicy: { permission: 'policy.read', roles: settings, scope: null, self: false, others: 403 },
   changePolicy: { permission: 'policy.write', roles: ['policyAdmin'], scope: null, self: false, others: 403 },
+  resetUser: { permission: 'mfaResets.create', roles: helpers, scope: 'mfa-resets:write', self: false, others: 403 },
+  listResets: { permission: 'mfaResets.read', roles: readers, scope: 'mfa-resets:write', self: true, others: 404 },
+  readReset: { permission: 'mfaResets.read', roles: readers, scope: 'mfa-resets:write', self: true, others: 404 },
+  offboardUser: { permission: 'offboarding.write', roles: ['privilegedAdmin'], scope: null, self: false, others: 403 },
+  readOffboarding: { permission: 'offboarding.read', roles: readers, scope: null, self: false, others: 403 },
+  undoOffboarding: { permission: 'offboarding.write', roles: ['privilegedAdmin'], scope: null, self: false, others: 403 },
+  readAllowedActions: { permission: 'allowedActions.read', roles: readers, scope: 'users:read', self: true, others: 404 },
+  readTimeline: { permission: 'timeline.read', roles: readers, scope: null, self: true, others: 404 },
+  exportUser: { permission: 'users.export', roles: ['privilegedAdmin'], scope: null, self: true, others: 404 },
+  clearPrivilege: { permission: 'users.clearPrivilege', roles: ['privilegedAdmin'], scope: null, self: false, others: 403 },
+  listApprovals: { permission: 'approvals.read', roles: askers, scope: null, self: false, others: 403 },
+  readApproval: { permission: 'approvals.read', roles: askers, scope: null, self: false, others: 403 },
+  approve: { permission: 'approvals.approve', roles: ['privilegedAdmin'], scope: null, self: false, others: 403 },
+  reject: { permission: 'approvals.reject', roles: askers, scope: null, self: false, others: 403 },
+  collectApproval: { permission: 'approvals.collect', roles: askers, scope: null, self: false, others: 403 },
   listAuditEvents: { permission: 'audit.read', roles: ['auditor'], scope: 'audit:read', self: false, others: 403 },
+  exportAuditEvents: { permission: 'audit.read', roles: ['auditor'], scope: 'audit:read', self: false, others: 403 },
   verifyAuditEvents: { permission: 'audit.read', roles: ['auditor'], scope: 'audit:read', self: false, others: 403 },
   listSandboxMessages: { permission: 'sandbox.use', roles: [...allRoles], scope: null, self: true, others: 'welcome' },
   readSandboxClock: { permission: 'sandbox.use', roles: [...allRoles], scope: null, self: true, others: 'welcome' },
@@ -60,6 +84,13 @@ const rights: Record<string, Right> = {
 
 /** A challenge belongs to who started it: to anyone else it is not there, whatever their role or scope. */
 const startersOnly = (operation: Operation) => idsIn(operation).includes('challengeId')
+
+/** What is there once someone has left. */
+const aboutWhoLeft = ['readOffboarding', 'undoOffboarding']
+
+/** An approval is there for whoever asked for it and for privileged administrators; what it gave, for the former alone. */
+const isHidden = (operation: Operation, caller: Caller) =>
+  idsIn(operation).includes('approvalId') && (operation.id === 'collectApproval' || !caller.roles?.includes('privilegedAdmin'))
 
 t.test('the document says who may, as the contract does', async (t) => {
   t.same(Object.fromEntries(operations.map(({ id, permission, roles, scope, self }) => [id, { permission, roles, scope, self }])),
@@ -81,13 +112,17 @@ t.test('without a token every operation is a 401 that says how to authenticate',
   }
 })
 
-/** Someone with a method that waits for its code and a challenge for it, in a tenant with a blocked prefix. */
+/** Someone with a method that waits for its code, a challenge for it and a pass, in a tenant with a blocked prefix and an approval that waits. */
 async function someone (tenant: string, subject: string): Promise<Required<Ids>> {
   const person = await service.as({ tenant, subject })
+  await person.get('/v1/users/me')
+  const { id: resetId } = await resetHarmlessly(await service.as({ tenant, subject: 'the-issuer', roles: ['helpdesk'] }), subject)
   const methodId = await pendingMethod(person, { kind: 'alternateEmail', value: `${subject}@example.com` })
   const prefix = '1415555'
   await blockFor12Hours(service, tenant, prefix)
-  return { prefix, userId: subject, methodId, challengeId: (await started(person, methodId, { channel: 'email' })).id }
+  const { authenticatorId } = await issued(await service.as({ tenant, subject: 'the-issuer', roles: ['helpdesk'] }), subject)
+  const approvalId = waitingIn(await (await service.as({ tenant, subject: 'the-asker', roles: ['policyAdmin'] })).patch('/v1/policy', { retentionDays: 31 }))
+  return { prefix, authenticatorId, approvalId, resetId, userId: subject, methodId, challengeId: (await started(person, methodId, { channel: 'email' })).id }
 }
 
 const callers = (tenant: string, operation: string): (Caller & { name: string })[] => [
@@ -106,13 +141,15 @@ t.test('by role and scope, about someone else', async (t) => {
       const tenant = await service.tenant()
       const target = await someone(tenant, 'target')
       for (const caller of callers(tenant, operation.id)) {
-        const allowed = hasRight(right, caller) && !startersOnly(operation)
+        const mayIt = hasRight(right, caller)
+        const allowed = mayIt && !startersOnly(operation) && !isHidden(operation, caller)
         // What is allowed may change the target: each has their own.
         const request = requestOf(operation, allowed ? await someone(tenant, `target-of-${caller.name.replaceAll(/[^A-Za-z]/g, '-')}`) : target)
+        if (allowed && aboutWhoLeft.includes(operation.id)) await (await service.as({ tenant, subject: 'the-leaver', roles: ['privilegedAdmin'] })).post(request.url)
         const { status, body } = await ask(await service.as(caller), request)
         if (right.others === 'welcome') t.equal(status, 200, `${caller.name} is welcome`)
         else if (allowed) t.notOk([401, 404].includes(status) || body?.code === 'forbidden', `${caller.name} may (${status} ${body?.code})`)
-        else if (right.others === 403) t.match({ ...body, status }, { status: 403, code: 'forbidden', rule: caller.kind === 'app' ? 'scope' : 'role' }, `${caller.name} hears 403`)
+        else if (right.others === 403 && !mayIt) t.match({ ...body, status }, { status: 403, code: 'forbidden', rule: caller.kind === 'app' ? 'scope' : 'role' }, `${caller.name} hears 403`)
         else t.match({ ...body, status }, { status: 404, code: 'not_found' }, `${caller.name} hears 404`)
       }
     })

@@ -1,23 +1,30 @@
 import { randomUUID } from 'node:crypto'
 import t from 'tap'
-import type { Role } from '../../src/vocabulary.ts'
+import { ruleOf, type Action, type Role } from '../../src/vocabulary.ts'
 import { ask, idsIn, operations, requestOf, type Ids, type Operation } from '../support/document.ts'
+import { waitingIn } from '../support/approvals.ts'
 import { pendingMethod, started } from '../support/challenges.ts'
 import { blockFor12Hours } from '../support/limits.ts'
+import { issued } from '../support/passes.ts'
+import { resetHarmlessly } from '../support/resets.ts'
 import { testService, type Answer } from '../support/service.ts'
 
 const service = await testService(t)
 
-/** A tenant whose person has a method and a challenge, and with a blocked prefix; every role is held by someone. */
+/** A tenant whose person has a method, a challenge and a pass, with an approval that waits and a blocked prefix; every role is held by someone. */
 async function inhabitedTenant (subject: string, prefix: string) {
   const tenant = await service.tenant()
   const person = await service.as({ tenant, subject })
+  await person.get('/v1/users/me')
+  const { id: resetId } = await resetHarmlessly(await service.as({ tenant, subject: 'the-helpdesk', roles: ['helpdesk'] }), subject)
   const methodId = await pendingMethod(person, { kind: 'alternateEmail', value: `${subject}@example.com` })
   const { id: challengeId } = await started(person, methodId, { channel: 'email' })
   await blockFor12Hours(service, tenant, prefix)
-  const ids: Required<Ids> = { userId: subject, methodId, challengeId, prefix }
   const administrator = (role: Role) => service.as({ tenant, subject: `the-${role}`, roles: [role] })
-  const app = await service.as({ tenant, subject: 'payroll', kind: 'app', scopes: ['challenges:write', 'contact-methods:write', 'contact-methods:read', 'users:read'] })
+  const { authenticatorId } = await issued(await administrator('helpdesk'), subject)
+  const approvalId = waitingIn(await (await administrator('policyAdmin')).patch('/v1/policy', { retentionDays: 31 }))
+  const ids: Required<Ids> = { userId: subject, methodId, authenticatorId, challengeId, approvalId, resetId, prefix }
+  const app = await service.as({ tenant, subject: 'payroll', kind: 'app', scopes: ['challenges:write', 'contact-methods:write', 'contact-methods:read', 'users:read', 'mfa-resets:write'] })
   return { tenant, ids, person, administrator, app }
 }
 
@@ -33,15 +40,15 @@ const makesItsUser = ({ id }: Operation) => id === 'putUser'
 
 /** An app changes methods only with the user's proof, and hears of that before any method is looked up. */
 const needsProof = ({ permission, id }: Operation, name: string, who: string) =>
-  who === 'an app' && permission === 'contactMethods.write' && id !== 'addContactMethod' && name === 'methodId'
+  who === 'an app' && ((permission === 'contactMethods.write' && id !== 'addContactMethod' && name === 'methodId') || (permission === 'authenticators.write' && name === 'authenticatorId'))
 
 /** What whoever asks about an id of another tenant hears. */
 function expectedOf (operation: Operation, name: string, who: string) {
-  if (who === 'an app' && operation.scope === null) return { status: 403, body: { code: 'forbidden' } } // of no scope, before any id is looked at
+  if (who === 'an app' && operation.scope === null && ruleOf(operation.permission as Action).administrative) return { status: 403, body: { code: 'forbidden' } } // of no scope, before any id is looked at
   return needsProof(operation, name, who) ? { status: 403, body: { code: 'proof_required' } } : { status: 404, body: { code: 'not_found' } }
 }
 
-const nobodys: Required<Ids> = { userId: 'nobody-has-this-id', methodId: '0199c0de-0000-7000-8000-00000000dead', challengeId: '0199c0de-0000-7000-8000-00000000beef', prefix: '1999999' }
+const nobodys: Required<Ids> = { userId: 'nobody-has-this-id', methodId: '0199c0de-0000-7000-8000-00000000dead', authenticatorId: '0199c0de-0000-7000-8000-00000000feed', challengeId: '0199c0de-0000-7000-8000-00000000beef', approvalId: '0199c0de-0000-7000-8000-00000000cafe', resetId: '0199c0de-0000-7000-8000-00000000face', prefix: '1999999' }
 
 t.test('ids of another tenant are answered exactly as ids that nobody has', async (t) => {
   const here = await inhabitedTenant('ann', '1415555')
@@ -62,7 +69,7 @@ t.test('ids of another tenant are answered exactly as ids that nobody has', asyn
         const foreign = seen(await about(there.ids[name]))
         t.match(foreign, { ...expectedOf(operation, name, who), namesItself: true }, `${operation.id}: ${name} of another tenant, asked by ${who}`)
         t.same(seen(await about(nobodys[name])), foreign, `${operation.id}: ${name} that nobody has, asked by ${who}`)
-        if (name === 'methodId' || name === 'challengeId') t.same(seen(await about(randomUUID())), foreign, 'a random one as well')
+        if (name !== 'userId' && name !== 'prefix') t.same(seen(await about(randomUUID())), foreign, 'a random one as well')
       }
     }
   }

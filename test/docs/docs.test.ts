@@ -33,6 +33,19 @@ t.test('every npm command that a document names is there, and so is every operat
   }
 })
 
+t.test('every operation that a document names is in the contract', async (t) => {
+  const { paths } = JSON.parse(read('openapi/openapi.json')) as { paths: Record<string, object> }
+  const known = new Set(Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`)))
+  let found = 0
+  for (const document of documents) {
+    for (const [, method, path] of read(document).matchAll(/`(GET|POST|PUT|PATCH|DELETE) (\/v1\/[^\s`?…]+)[^`…]*`/g)) {
+      found += 1
+      t.ok(known.has(`${method} ${path}`), `${document}: ${method} ${path}`)
+    }
+  }
+  t.ok(found > 20)
+})
+
 t.test('every environment variable that a document names is one that is read', async (t) => {
   const known = new Set([...Object.keys(Environment.properties), 'POSTGRES_PASSWORD', 'TEST_DATABASE_URL', 'LATCHKEY_LONG'])
   for (const document of documents) {

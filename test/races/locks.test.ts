@@ -1,4 +1,5 @@
 import t from 'tap'
+import { setPolicy } from '../support/answers.ts'
 import { sql } from 'kysely'
 import { failChallenge } from '../../src/features/challenges/challenges.ts'
 import { asOwner as connected } from '../support/cluster.ts'
@@ -73,8 +74,7 @@ t.test('everything at once at three replicas: no 5xx, no deadlock, and all is as
   const tenant = await service.tenant()
   const tenantId = await service.tenantIdOf(tenant)
   const replicas = await replicasOf(t, service, 3)
-  const admin = await service.as({ tenant, subject: 'paul', roles: ['policyAdmin'] })
-  await admin.patch('/v1/policy', { registration: { required: [] }, alternateEmails: 3 })
+  await setPolicy(service, tenant, { registration: { required: [] }, alternateEmails: 3 })
   const app = replicas.of(await service.as({ tenant, subject: 'payroll', kind: 'app', scopes: ['challenges:write'] }))
   // Everyone shares two numbers, one of which no carrier takes.
   const numbers = ['+14155550101', '+14155550198']

@@ -52,8 +52,10 @@ export async function tellStory (service: ServiceProcess, ownerUrl: string): Pro
     await caller('petra', { roles: ['privilegedAdmin'] }), await caller('hans', { roles: ['helpdesk'] }), await caller('paul', { roles: ['policyAdmin'] }),
     await caller('writer', { kind: 'app', scopes: ['contact-methods:write', 'challenges:write'] }),
   ]
-  await expect(200, policyAdmin('PATCH', '/v1/policy', { codes: { length: 10 }, preVerified: true, alternateEmails: 2 }))
-  await expect(200, policyAdmin('PATCH', '/v1/organization', { phone: `+1${secrets.orgPhone}`, address: { street: secrets.orgStreet }, securityContact: { name: 'Eve', email: `${secrets.orgEmail}@example.net` } }))
+  const approver = await caller('piet', { roles: ['privilegedAdmin'] })
+  const approved = async (asked: Promise<Reply>) => expect(200, approver('POST', `/v1/approvals/${(await expect(202, asked)).body.approvalId}/approve`))
+  await approved(policyAdmin('PATCH', '/v1/policy', { codes: { length: 10 }, preVerified: true, alternateEmails: 2 }))
+  await approved(policyAdmin('PATCH', '/v1/organization', { phone: `+1${secrets.orgPhone}`, address: { street: secrets.orgStreet }, securityContact: { name: 'Eve', email: `${secrets.orgEmail}@example.net` } }))
   await expect(201, admin('PUT', '/v1/users/ann', { displayName: 'Ann', signInEmail: `${secrets.signIn}@Example.com` }))
 
   // Every kind of method: added, challenged, tried wrongly, verified.
@@ -97,9 +99,20 @@ export async function tellStory (service: ServiceProcess, ownerUrl: string): Pro
     await expect(201, person('POST', '/v1/challenges', { userId: 'me', purpose: 'verifyContact', methodId: id }))
   }
 
+  // A pass: issued with a note, tried wrongly, used.
+  const pass = (await expect(201, helpdesk('POST', '/v1/users/carl/authenticators/temporary-access-pass', { oneTime: false, note: `Rang from +1 ${secrets.inReason}` }, once()))).body
+  canaries['value of the pass'] = pass.value
+  const carl = await caller('carl', { amr: ['pwd'] })
+  const recovery = (await expect(201, carl('POST', '/v1/challenges', { userId: 'me', purpose: 'recovery', channel: 'temporaryAccessPass' }, once()))).body
+  await expect(422, carl('POST', `/v1/challenges/${recovery.id}/verify`, { code: secrets.malformedCode }))
+  const { proof } = (await expect(200, carl('POST', `/v1/challenges/${recovery.id}/verify`, { code: pass.value.toLowerCase() }, once()))).body
+  canaries['proof by pass'] = proof.split('.')[2]
+  await expect(204, helpdesk('DELETE', `/v1/users/carl/authenticators/${pass.authenticatorId}`))
+
   await beRefused()
   await sendBrokenRequests()
   await breakInside()
+  await useLink()
   await letOthersLook()
   return { canaries, told }
 
@@ -155,6 +168,18 @@ export async function tellStory (service: ServiceProcess, ownerUrl: string): Pro
       await eventually(async () => (await owner.query('select 1 from messages where recipient is not null')).rowCount === 0)
     } finally {
       await owner.end()
+    }
+  }
+
+  /** The "this was not me" link of a notice: opened, used, and used again. */
+  async function useLink () {
+    const { body: { items } } = await ann('GET', `/v1/sandbox/messages?to=%2B1${secrets.vouched}&waitSeconds=10`)
+    const [path, token] = /\/not-me\/([\w-]+)/.exec(items.at(-1).body)!
+    canaries['token of a link'] = token!
+    for (const [method, status] of [['GET', 200], ['POST', 200], ['POST', 410]] as const) {
+      const reply = await fetch(service.origin + path, { method, headers: { accept: 'text/html' } })
+      told.page = `${told.page ?? ''}\n${await reply.text()}`
+      if (reply.status !== status) throw new Error(`the link answered ${reply.status}`)
     }
   }
 

@@ -34,7 +34,7 @@ export const operations: Operation[] = Object.entries(document.paths as Record<s
   })))
 
 /** What stands in the place of the ids of the examples. */
-export type Ids = Partial<Record<'userId' | 'methodId' | 'challengeId' | 'prefix', string>>
+export type Ids = Partial<Record<'userId' | 'methodId' | 'authenticatorId' | 'challengeId' | 'approvalId' | 'resetId' | 'prefix', string>>
 
 /** The operation's own example, about these ids. */
 export function requestOf ({ method, path, parameters, body }: Operation, ids: Ids): { method: Method, url: string, body?: Record<string, unknown> } {
@@ -45,7 +45,7 @@ export function requestOf ({ method, path, parameters, body }: Operation, ids: I
 
 /** Which ids an operation takes, in its path or its body. */
 export const idsIn = ({ path, body }: Operation): (keyof Ids)[] =>
-  (['userId', 'methodId', 'challengeId', 'prefix'] as const).filter((name) => path.includes(`{${name}}`) || (body && name in body))
+  (['userId', 'methodId', 'authenticatorId', 'challengeId', 'approvalId', 'resetId', 'prefix'] as const).filter((name) => path.includes(`{${name}}`) || (body && name in body))
 
 /** Sends what `requestOf` made. */
 export function ask (client: Client, { method, url, body }: ReturnType<typeof requestOf>): Promise<Answer> {

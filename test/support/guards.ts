@@ -19,15 +19,15 @@ export async function without<T> (service: Pick<TestService, 'database'>, name: 
   })
 }
 
-/** Holds locks while `work` runs: what needs them waits in the order in which it came, until `release` is called. */
-export async function holding<T> (service: Pick<TestService, 'database'>, lock: string, values: unknown[], work: (held: { waiting: (count: number) => Promise<void>, release: () => Promise<unknown> }) => Promise<T>): Promise<T> {
+/** Holds locks while `work` runs: what needs them waits in the order in which it came, until `release` is called. `like` tells those waiters from workers that wait for each other. */
+export async function holding<T> (service: Pick<TestService, 'database'>, lock: string, values: unknown[], work: (held: { waiting: (count: number, like?: string) => Promise<void>, release: () => Promise<unknown> }) => Promise<T>): Promise<T> {
   return asOwner(service.database.ownerUrl, async (holder) => asOwner(service.database.ownerUrl, async (watcher) => {
     await holder.query('begin')
     await holder.query(lock, values)
     return work({
-      async waiting (count) {
+      async waiting (count, like = '%') {
         for (const until = performance.now() + 10_000; ;) {
-          const { rowCount } = await watcher.query('select 1 from pg_stat_activity where datname = current_database() and wait_event_type = \'Lock\'')
+          const { rowCount } = await watcher.query('select 1 from pg_stat_activity where datname = current_database() and wait_event_type = \'Lock\' and query like $1', [like])
           if (rowCount! >= count) return
           if (performance.now() > until) throw new Error(`${rowCount} wait for the lock`)
         }

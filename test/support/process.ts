@@ -31,18 +31,23 @@ export interface SpawnOptions {
   umask?: number
   /** Answers as soon as this was printed, ready or not. */
   until?: RegExp
+  /** What runs instead, where, and as whom: an image in a folder. */
+  image?: Image
 }
+
+/** A program in a folder of its own, as another account if one is named. */
+export interface Image { folder: string, command: string[], uid?: number }
 
 /** Nothing of the surroundings gets in, least of all a KEY_RING or a DATABASE_URL. What was compiled once need not be again. */
 const clean = (env: Environment): Environment => ({
   PATH: process.env.PATH!, HOME: process.env.HOME ?? '/', ...(process.env.NODE_COMPILE_CACHE && { NODE_COMPILE_CACHE: resolve(project, process.env.NODE_COMPILE_CACHE) }), ...env,
 })
 
-function launch (t: Test, program: string, args: string[], env: Environment, umask?: number): { child: ChildProcess, ended: Promise<number | string>, output: () => string, answer: () => string } {
+function launch (t: Test, program: string, args: string[], env: Environment, umask?: number, { folder = project, uid }: Partial<Image> = {}): { child: ChildProcess, ended: Promise<number | string>, output: () => string, answer: () => string } {
   // tap puts a loader of its own into NODE_OPTIONS of whatever a test starts: the service is to run as it does elsewhere.
   const script = `unset NODE_OPTIONS; ${umask === undefined ? '' : `umask ${umask.toString(8)}; `}exec "$@"`
   // In a group of its own, so that nothing is left behind, and so that a terminal's Ctrl-C can be played.
-  const child = spawn('sh', ['-c', script, 'sh', program, ...args], { cwd: project, env: clean(env), stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+  const child = spawn('sh', ['-c', script, 'sh', program, ...args], { cwd: folder, env: clean(env), stdio: ['ignore', 'pipe', 'pipe'], detached: true, ...(uid !== undefined && { uid, gid: uid }) })
   let [output, answer] = ['', '']
   child.stdout.on('data', (chunk) => { output += String(chunk); answer += String(chunk) })
   child.stderr.on('data', (chunk) => { output += String(chunk) })
@@ -61,9 +66,9 @@ function launch (t: Test, program: string, args: string[], env: Environment, uma
 const portIn = (output: string) => Number(/^ +API +http:\/\/[^:]+:(\d+)/m.exec(output)?.[1] ?? /"port":(\d+).*"msg":"ready/.exec(output)?.[1] ?? 0)
 
 /** Starts the real process and answers when it is ready; fails with what it printed if it ends before that. It takes any free ports unless told. */
-export async function startService (t: Test, { env, npm = false, umask, until }: SpawnOptions): Promise<ServiceProcess> {
-  const [program, ...args] = npm ? ['npm', 'start'] : [process.execPath, 'src/main.ts']
-  const { child, ended, output } = launch(t, program, args, { PORT: '0', DEV_ISSUER_PORT: '0', ...env }, umask)
+export async function startService (t: Test, { env, npm = false, umask, until, image }: SpawnOptions): Promise<ServiceProcess> {
+  const [program, ...args] = image?.command ?? (npm ? ['npm', 'start'] : [process.execPath, 'src/main.ts'])
+  const { child, ended, output } = launch(t, program!, args, { PORT: '0', DEV_ISSUER_PORT: '0', ...env }, umask, image)
   let over = false
   ended.finally(() => { over = true })
   const originIn = (text: string) => `http://127.0.0.1:${portIn(text)}`

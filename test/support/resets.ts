@@ -28,6 +28,10 @@ export async function resetDone (client: Client, userId: string, body: object = 
   return answer as Record<string, any>
 }
 
+/** A reset that takes nothing away and ends no session. */
+export const resetHarmlessly = (client: Client, userId: string): Promise<Record<string, any>> =>
+  resetDone(client, userId, { scope: 'kinds', kinds: ['officePhone'], reason: 'other', revokeSessions: false, forgetDevices: false })
+
 /** Makes a user privileged, as the owner of the database. */
 export async function makePrivileged (service: TestService, tenant: string, userId: string): Promise<void> {
   await service.owner.inTenant(await service.tenantIdOf(tenant), async ({ db, tenantId }) => {

@@ -96,7 +96,7 @@ export function clientOf ({ app }: Pick<Service, 'app'>, token: string): Client 
   const send = async (method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', url: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> => {
     const reply = await app.inject({ method, url, headers: { authorization: `Bearer ${token}`, ...headers }, ...(body !== undefined && { payload: body as object }) })
     const type = reply.headers['content-type'] ?? ''
-    return { status: reply.statusCode, body: type.includes('json') && reply.body !== '' ? JSON.parse(reply.body) as unknown : undefined, headers: reply.headers, text: reply.body }
+    return { status: reply.statusCode, body: /\bjson\b/.test(type) && reply.body !== '' ? JSON.parse(reply.body) as unknown : undefined, headers: reply.headers, text: reply.body }
   }
   return {
     get: (url, headers) => send('GET', url, undefined, headers),

@@ -2,8 +2,8 @@ import type { TenantTx } from '../../platform/db/index.ts'
 import type { Actor, Deps } from '../../platform/deps.ts'
 import { countRefusal, insertEvent, startCounting, type EventRow } from './queries.ts'
 
-/** Who did it: a caller, with the proof that came with the request, the operator at a command line, or the service itself. */
-export type AuditActor = Pick<Actor, 'kind' | 'subject' | 'requestId' | 'proof'> | { kind: 'operator' | 'system', subject: string, requestId: null }
+/** Who did it: a caller, with the proof that came with the request and whoever approved it, the operator at a command line, or the service itself. */
+export type AuditActor = Pick<Actor, 'kind' | 'subject' | 'requestId' | 'proof' | 'approvedBy'> | { kind: 'operator' | 'system', subject: string, requestId: null }
 
 export interface AuditEntry {
   action: string
@@ -19,12 +19,13 @@ export const signedParts = (row: Omit<EventRow, 'row_mac' | 'mac_key_version'>):
   [row.tenant_id, row.id, String(row.at.valueOf()), row.actor_kind, row.actor, row.action, row.outcome, row.user_id, row.request_id, row.details]
     .map((part) => part === null ? '-' : `=${part}`)
 
-/** A signed audit row, ready to insert. Of a proof that fitted the caller it names the challenge. */
+/** A signed audit row, ready to insert. Of a proof that fitted the caller it names the challenge; of what waited, who approved it. */
 export function eventOf ({ keys, random }: Pick<Deps, 'keys' | 'random'>, tenantId: string, at: Date, actor: AuditActor, entry: AuditEntry): EventRow {
   const proof = 'proof' in actor && typeof actor.proof === 'object' ? { proof: actor.proof.challengeId } : {}
+  const approved = 'approvedBy' in actor && actor.approvedBy ? actor.approvedBy : {}
   const row = {
     tenant_id: tenantId, id: random.uuid(), at, actor_kind: actor.kind, actor: actor.subject, action: entry.action,
-    outcome: entry.outcome ?? 'done', user_id: entry.userId ?? null, request_id: actor.requestId, details: JSON.stringify({ ...entry.details, ...proof }),
+    outcome: entry.outcome ?? 'done', user_id: entry.userId ?? null, request_id: actor.requestId, details: JSON.stringify({ ...entry.details, ...proof, ...approved }),
   }
   return { ...row, mac_key_version: keys.newest, row_mac: keys.mac('audit', tenantId, ['row', ...signedParts(row)]) }
 }

@@ -23,25 +23,30 @@ export async function sealTenant (db: WorkerDb, keys: Keys, tenantId: string): P
 
 async function sealBatch ({ db, tenantId }: TenantTx, keys: Keys): Promise<number> {
   await sql`select pg_advisory_xact_lock(hashtextextended(${`seal ${tenantId}`}, 0))`.execute(db)
-  const { rows: waiting } = await sql<{ id: string, row_mac: Buffer, sealed_at: Date }>`
+  const { rows: waiting } = await sql<{ id: string, at: Date, row_mac: Buffer, sealed_at: Date }>`
     with taken as (
       delete from audit_unsealed u where u.tenant_id = ${tenantId}
          and u.event_id in (select event_id from audit_unsealed where tenant_id = ${tenantId} order by event_id limit ${batchRows})
       returning event_id)
-    select e.id, e.row_mac, date_trunc('milliseconds', statement_timestamp()) as sealed_at
+    select e.id, e.at, e.row_mac, date_trunc('milliseconds', statement_timestamp()) as sealed_at
       from taken t join audit_events e on e.tenant_id = ${tenantId} and e.id = t.event_id
      where not exists (select 1 from audit_seals s where s.tenant_id = ${tenantId} and s.event_id = t.event_id)
      order by e.id`.execute(db)
   if (waiting.length === 0) return 0
 
-  const head = await db.selectFrom('audit_seals').select(['sequence', 'chain_mac']).where('tenant_id', '=', tenantId).orderBy('sequence', 'desc').limit(1).executeTakeFirst()
+  // Where everything was dropped, the chain goes on from the checkpoint.
+  const { rows: [head] } = await sql<{ sequence: string, chain_mac: Buffer }>`
+    select sequence, chain_mac from (
+      (select sequence, chain_mac, 1 as turn from audit_seals where tenant_id = ${tenantId} order by sequence desc limit 1) union all
+      (select sequence, head, 2 from audit_checkpoints where tenant_id = ${tenantId} order by sequence desc limit 1)) as ends
+     order by turn limit 1`.execute(db)
   let sequence = BigInt(head?.sequence ?? 0)
   let before = head?.chain_mac ?? chainStart
   const seals = waiting.map((event) => {
     sequence += 1n
     const seal = { sequence: String(sequence), sealed_at: event.sealed_at }
     before = keys.mac('audit', tenantId, sealedParts(seal, before, event))
-    return { tenant_id: tenantId, ...seal, event_id: event.id, mac_key_version: keys.newest, chain_mac: before }
+    return { tenant_id: tenantId, ...seal, event_id: event.id, event_at: event.at, mac_key_version: keys.newest, chain_mac: before }
   })
   await db.insertInto('audit_seals').values(seals).execute()
   return waiting.length

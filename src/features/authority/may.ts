@@ -1,9 +1,9 @@
-import type { Principal, Target } from '../../platform/deps.ts'
+import type { Actor, Principal, Target, Verdict } from '../../platform/deps.ts'
 import { AuthorityRefusal, notFoundDetail, Refusal } from '../../platform/refusal.ts'
 import { ruleOf, type Action, type AuthorityRule } from '../../vocabulary.ts'
 
 /** Whether the caller acts on themself: then the self-service rules hold, whatever their role. */
-export const isSelf = (principal: Pick<Principal, 'kind' | 'subject'>, userId: string | null): boolean =>
+export const isSelf = (principal: { kind: string, subject: string }, userId: string | null): boolean =>
   principal.kind === 'person' && userId === principal.subject
 
 /** Whether the caller may do this to anyone but themself. */
@@ -36,17 +36,17 @@ export function judgeCaller (principal: Principal, action: Action, userId: strin
     if (isSelf(principal, userId)) throw refused(action, userId, 'self_administration')
     return
   }
-  if (rule.administrative || userId === null) throw refused(action, userId, principal.kind === 'app' ? 'scope' : 'role')
+  if (rule.administrative) throw refused(action, userId, principal.kind === 'app' ? 'scope' : 'role')
   throw new AuthorityRefusal('not_found', notFoundDetail, { action, userId })
 }
 
-/** Judges what the caller may do to a user they can see. What waits for a second approver is refused until there are approvals. */
-export function judgeTarget (principal: Principal, action: Action, target: Target): void {
+/** Judges what the caller may do to a user they can see, and whether it waits for a second approver who has not agreed yet. */
+export function judgeTarget (actor: Principal & Pick<Actor, 'approvedBy'>, action: Action, target: Target): Verdict {
   if (target.status === 'offboarded') throw new Refusal('user_offboarded', 'The user was off-boarded.')
-  const { changes, waits = true } = ruleOf(action)
-  if (isSelf(principal, target.userId) || !changes || !target.privileged) return
-  if (principal.kind === 'app' || !principal.roles.includes('privilegedAdmin')) throw refused(action, target.userId, 'privileged_target')
-  if (waits) throw refused(action, target.userId, 'second_approver')
+  const { changes, waits = true, sends } = ruleOf(action)
+  if (isSelf(actor, target.userId) || !(changes || sends === 'guarded') || !target.privileged) return 'now'
+  if (actor.kind === 'app' || !actor.roles.includes('privilegedAdmin')) throw refused(action, target.userId, 'privileged_target')
+  return changes && waits && actor.approvedBy === undefined ? 'secondApprover' : 'now'
 }
 
 const details: Record<AuthorityRule, string> = {
@@ -56,8 +56,13 @@ const details: Record<AuthorityRule, string> = {
   privileged_target: 'This user is privileged: a privileged administrator must do this.',
   second_approver: 'This needs a second approver.',
   self_administration: 'Nobody may do this to themself.',
+  own_request: 'Nobody may approve what they have asked for themself.',
+  requester: 'Whoever asked for this may not do so any more.',
+  break_glass: 'The policy forbids to act without a second approver, or you have done so within the last 24 hours.',
   policy_pre_verified: 'The policy does not let an administrator vouch for a method.',
   reveal: 'You may not see full values.',
+  registration_deadline: 'The time to register again is over.',
+  caller_check: 'A caller check is needed that you started for this user, approved at most 15 minutes ago and not used before.',
   unknown_tenant: 'The tenant of the token is not known here.',
 }
 

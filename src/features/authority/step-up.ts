@@ -19,6 +19,8 @@ export interface Registering {
   firstRegistration: 'proof' | 'password'
   /** Whether a method of the user that counts for MFA was ever active. */
   everRegistered: boolean
+  /** Whether the user must register again, after a reset; `late` once the policy's time for that is over. */
+  again: 'no' | 'yes' | 'late'
   /** The present one: a reset between the check of a proof and its use makes the proof worthless. */
   epoch: number
   /** Which methods a `recovery` proof may come from; none where the change is more than registering. */
@@ -32,12 +34,15 @@ export interface Registering {
  *
  * A person needs a second factor at most 10 minutes old and as strong as the strongest method they have: of their token,
  * or a proof. Someone who has never had a method that counts registers with a proof, or, where the policy accepts it
- * and they are not privileged, with the password alone. An app changes a user's methods with that user's proof only.
+ * and they are not privileged, with the password alone; after a reset, never with that. An app changes a user's methods
+ * with that user's proof only.
  */
 export function requireStepUp (actor: Actor, action: Action, registering?: Registering): Strength {
+  if (actor.approvedBy) return 'secondFactor' // it was asked for when the request came
   const about = { action, userId: registering?.userId ?? null }
   const unfit = actor.proof === undefined ? '' : ' The proof that came with the request did not serve.'
   const needed = Math.max(strength.email, strongestNow(actor, registering))
+  if (registering?.again === 'late') throw new AuthorityRefusal('forbidden', 'The time to register again is over. An administrator has to reset the user once more.', about, { rule: 'registration_deadline' })
   if (actor.kind === 'app') {
     if (!registering) return 'app'
     if (serves(actor.proof, registering, needed)) return 'proof'
@@ -47,8 +52,9 @@ export function requireStepUp (actor: Actor, action: Action, registering?: Regis
   if (given >= needed && authenticatedWithin(actor, stepUpSeconds)) return 'secondFactor'
   if (serves(actor.proof, registering, needed)) return 'proof'
 
-  const first = registering && !registering.everRegistered && registering.userId === actor.subject
-  if (first && registering.firstRegistration === 'password' && actor.person?.privileged === false) return 'password'
+  const again = registering?.again === 'yes'
+  const first = registering && (again || !registering.everRegistered) && registering.userId === actor.subject
+  if (first && !again && registering.firstRegistration === 'password' && actor.person?.privileged === false) return 'password'
   if (first && given === strength.none) throw new AuthorityRefusal('proof_required', `A password alone does not let you register. A proof is needed.${unfit}`, about)
   throw new AuthorityRefusal('insufficient_user_authentication', `A second factor is needed that is at most 10 minutes old and as strong as your strongest method.${unfit}`, about, { maxAgeSeconds: stepUpSeconds })
 }

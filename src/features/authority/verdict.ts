@@ -1,7 +1,7 @@
 import type { Principal, Target } from '../../platform/deps.ts'
 import { AuthorityRefusal, Refusal } from '../../platform/refusal.ts'
-import { ruleOf, type Action } from '../../vocabulary.ts'
-import { judgeCaller, judgeTarget } from './may.ts'
+import { ruleOf, type Action, type AuthorityRule } from '../../vocabulary.ts'
+import { isSelf, judgeCaller, judgeTarget, mayOnOthers } from './may.ts'
 
 /** What would be said to an action on a user, without saying it. */
 export interface Judgement {
@@ -12,13 +12,33 @@ export interface Judgement {
   waitsForApproval: boolean
 }
 
-/** Judges an action on a user as a request would be: the caller first, then the target. */
-export function judgementOn (principal: Principal, action: Action, target: Target): Judgement {
+/**
+ * Judges an action on a user as a request would be: the caller first, then the target. `preVerified` is whether the
+ * policy lets anyone vouch for a method.
+ */
+export function judgementOn (principal: Principal, action: Action, target: Target, { preVerified }: { preVerified: boolean }): Judgement {
+  // A part of another request is asked for with it, and judged after it.
+  if (action === 'contactMethods.reveal') return partOf(judgementOn(principal, 'users.read', target, { preVerified }), revealRule(principal, target))
+  if (action === 'contactMethods.preVerify') return partOf(judgementOn(principal, 'contactMethods.write', target, { preVerified }), vouchRule(principal, target, preVerified))
   return judged(principal, () => {
     judgeCaller(principal, action, target.userId)
-    const { changes, reads = false } = ruleOf(action)
-    return changes && !reads ? judgeTarget(principal, action, target) : 'now'
+    const { changes, reads = false, sends } = ruleOf(action)
+    return sends !== undefined || (changes && !reads) ? judgeTarget(principal, action, target) : 'now'
   })
+}
+
+const partOf = (whole: Judgement, rule: AuthorityRule | null): Judgement =>
+  whole.allowed && rule !== null ? { allowed: false, rule, waitsForApproval: false } : whole
+
+/** One's own values one sees without asking. */
+const revealRule = (principal: Principal, { userId }: Target): AuthorityRule | null =>
+  isSelf(principal, userId) || mayOnOthers(principal, 'contactMethods.reveal') ? null : 'reveal'
+
+/** Why someone who may add a method may not vouch for it. */
+export function vouchRule (principal: Principal, { userId }: Pick<Target, 'userId'>, preVerified: boolean): AuthorityRule | null {
+  if (isSelf(principal, userId)) return 'self_administration'
+  if (!mayOnOthers(principal, 'contactMethods.preVerify')) return principal.kind === 'app' ? 'scope' : 'role'
+  return preVerified ? null : 'policy_pre_verified'
 }
 
 /** The same where the caller was judged before. */

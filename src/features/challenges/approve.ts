@@ -5,6 +5,7 @@ import type { Channel, Purpose } from '../../vocabulary.ts'
 import { eventOf, record } from '../audit/audit.ts'
 import { activateVerified } from '../contact-methods/activate.ts'
 import { findMethodToVerify, judgeVerifier } from '../contact-methods/contact-methods.ts'
+import { addressesOf, addressOf, tell, tellOfChangedMethod } from '../contact-methods/tell.ts'
 import { policyInForce } from '../policy/policy.ts'
 import { signProof } from '../proofs/proofs.ts'
 import { lockedUser } from '../users/users.ts'
@@ -22,7 +23,7 @@ type Outcome = Approval | Refusal | 'replaced'
  */
 export async function approveOther (deps: Deps, actor: Actor, challenge: AttemptRow, run: Run): Promise<Outcome> {
   const { id, user_id: userId, method_id: methodId, purpose, channel } = challenge
-  const event = eventOf(deps, actor.tenantId, challenge.at, actor, { action: 'challenge.approved', userId, details: { challengeId: id, methodId, purpose, channel } })
+  const event = eventOf(deps, actor.tenantId, challenge.at, actor, { action: channel === 'temporaryAccessPass' ? 'pass.used' : 'challenge.approved', userId, details: { challengeId: id, methodId, purpose, channel } })
   const [approved] = await run(approveOnce(id, challenge.code_mac, event))
   if (approved!.outcome === 'gone') return refusalFor('canceled')
   if (approved!.outcome === 'replaced') return 'replaced'
@@ -42,18 +43,21 @@ export async function approveContact (deps: Deps, tx: TenantTx, actor: Actor, ch
   }
   const policy = await policyInForce(tx)
   const method = await findMethodToVerify(tx, challenge.user_id, challenge.method_id)
-  if (method) judgeVerifier(actor, user, policy, method)
+  if (method) judgeVerifier(actor, user, policy, method, tx.now)
   const [approved] = await run(approveOnce(challenge.id, challenge.code_mac, null))
   if (approved!.outcome === 'gone') return refusalFor('canceled')
   if (approved!.outcome === 'replaced') return 'replaced'
   if (approved!.outcome === 'ended') throw endedRefusal(await ownChallengeIn(tx, actor, challenge.id))
   if (!method) throw new Refusal('challenge_canceled', 'The method is gone: nobody verified it in time.')
-  const changed = method.status === 'active'
-  await activateVerified(deps.keys, tx, { user, policy }, method, challenge.destination_index)
+  const changed = method.status === 'active' && method.pending_value !== null
+  const addresses = await addressesOf(deps, tx, challenge.user_id)
+  const active = await activateVerified(deps.keys, tx, { user, policy }, method, challenge.destination_index)
   await record(deps, tx, actor, {
     action: changed ? 'contactMethod.changeVerified' : 'contactMethod.verified', userId: challenge.user_id,
     details: { methodId: challenge.method_id, challengeId: challenge.id, channel: challenge.channel },
   })
+  if (changed) await tellOfChangedMethod(deps, tx, addresses, method, active)
+  else await tell(deps, tx, { userId: challenge.user_id, kind: 'methodVerified', addresses: [...addresses, addressOf(deps, active)], details: { method: active.kind } })
   return approvalOf(deps, actor, challenge, approved!.issued_at!)
 }
 

@@ -5,10 +5,10 @@ import type { Channel, ChallengeStatus, DeliveryState, Purpose } from '../../voc
 import { record } from '../audit/audit.ts'
 import { withdrawMessages } from '../delivery/delivery.ts'
 import { forgetNewestSend } from '../limits/sends.ts'
-import { cancel, cancelOfMethod, exhaustUnjudged, fail, readOwn, type ChallengeRow, type ReadRow, type Starter } from './queries.ts'
+import { cancel, cancelOfMethod, cancelOfUser, exhaustUnjudged, fail, readOwn, type ChallengeRow, type ReadRow, type Starter } from './queries.ts'
 import type { Challenge } from './schema.ts'
 
-export { isWaiting } from './queries.ts'
+export { whichWait } from './queries.ts'
 
 /** Who started a challenge: only they may read, check, resend or cancel it. */
 export const starterOf = ({ kind, subject }: Actor): Starter => ({ kind, id: subject })
@@ -84,6 +84,11 @@ export async function cancelChallengesOf (tx: TenantTx, methodId: string): Promi
   await withdrawMessages(tx, await cancelOfMethod(tx, methodId, 'all'))
 }
 
+/** A reset makes every code that the user has worthless. */
+export async function cancelChallengesOfUser (tx: TenantTx, userId: string): Promise<void> {
+  await withdrawMessages(tx, await cancelOfUser(tx, userId))
+}
+
 /** The same for a method that had too many wrong codes: who may not hear of that sees no end, and no code is right. */
 export async function cancelSeeingChallengesOf (tx: TenantTx, methodId: string): Promise<void> {
   await withdrawMessages(tx, await cancelOfMethod(tx, methodId, 'seeing'))
@@ -95,14 +100,14 @@ export async function failChallenge (tx: TenantTx, challengeId: string): Promise
   if (failed) await forgetNewestSend(tx, failed)
 }
 
-type ShownRow = Omit<ReadRow, 'tenant_id' | 'used_at' | 'attempted_at' | 'unjudged' | 'proof_issued_at' | 'code_mac' | 'code_key_version'>
+type ShownRow = Omit<ReadRow, 'tenant_id' | 'used_at' | 'attempted_at' | 'unjudged' | 'proof_issued_at' | 'spent_at' | 'code_mac' | 'code_key_version'>
 
 export function toChallenge (row: ShownRow): Challenge {
   return {
     id: row.id, status: row.overdue ? 'expired' : row.status as ChallengeStatus, purpose: row.purpose as Purpose, channel: row.channel as Channel,
-    methodId: row.method_id, destination: row.destination, codeLength: row.code_length,
+    methodId: row.shown_method_id ?? row.method_id, destination: row.destination, codeLength: row.code_length,
     attemptsRemaining: row.attempts_max - row.attempts, sendsRemaining: row.sends_remaining,
-    expiresAt: row.expires_at.toISOString(), resendAvailableAt: row.resend_available_at.toISOString(), createdAt: row.created_at.toISOString(),
+    expiresAt: row.expires_at.toISOString(), resendAvailableAt: row.resend_available_at?.toISOString() ?? null, createdAt: row.created_at.toISOString(),
     endedAt: (row.overdue ? row.expires_at : row.ended_at)?.toISOString() ?? null, delivery: row.delivery as DeliveryState | null,
   }
 }

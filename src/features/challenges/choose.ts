@@ -28,7 +28,7 @@ const channelsOfPurpose: Record<Purpose, readonly Channel[]> = {
   transaction: ['sms', 'voice', 'passkey'],
 }
 
-/** The channels that this policy lets this purpose use, whoever the user is. */
+/** The channels of messages that this policy lets this purpose use, whoever the user is. */
 export function channelsAllowed (purpose: Purpose, policy: PolicyDocument): MessageChannel[] {
   const recovers = { sms: 'phone', voice: 'phone', email: 'alternateEmail' } as const
   return messageChannels.filter((channel) => channelsOfPurpose[purpose].includes(channel) &&
@@ -37,12 +37,16 @@ export function channelsAllowed (purpose: Purpose, policy: PolicyDocument): Mess
     (purpose !== 'recovery' || policy.registration.proofs.includes(recovers[channel])))
 }
 
+/** Whether a pass serves this purpose here. Where recovery may not go over one, the policy accepts none to register. */
+export const takesPass = (purpose: Purpose, { registration }: PolicyDocument): boolean =>
+  channelsOfPurpose[purpose].includes('temporaryAccessPass') && (purpose !== 'recovery' || registration.proofs.includes('temporaryAccessPass'))
+
 export const channelNotAvailable = (detail: string) => new Refusal('channel_not_available', detail)
 
 /** Refuses a channel that nobody could use for this purpose here: that tells nothing about a user. */
 export function requireChannel (purpose: Purpose, channel: Channel | undefined, policy: PolicyDocument): void {
-  const allowed = channelsAllowed(purpose, policy)
-  if (channel !== undefined && !allowed.some((one) => one === channel)) throw channelNotAvailable('This channel is not available for this purpose.')
+  const allowed: Channel[] = [...channelsAllowed(purpose, policy), ...(takesPass(purpose, policy) ? ['temporaryAccessPass' as const] : [])]
+  if (channel !== undefined && !allowed.includes(channel)) throw channelNotAvailable('This channel is not available for this purpose.')
   if (allowed.length === 0) throw channelNotAvailable('The policy leaves no channel for this purpose.')
 }
 
@@ -50,7 +54,7 @@ export function requireChannel (purpose: Purpose, channel: Channel | undefined, 
 export function destinationFor (keys: Keys, { at, policy }: Setting, user: Reachable, wanted: Wanted): Destination {
   const living = user.methods.filter((row) => !isOver(row, at))
   const { method, channel } = wanted.purpose === 'verifyContact' ? methodToVerify(keys, policy, at, { ...user, methods: living }, wanted) : methodToUse(policy, { ...user, methods: living }, wanted)
-  const waiting = wanted.purpose === 'verifyContact' ? waitingValue(keys, method, at) : null
+  const waiting = wanted.purpose === 'verifyContact' ? waitingValue(keys, method, at, user.againSince) : null
   if (waiting) return { method, channel, text: waiting.text, extension: waiting.extension, index: waiting.destinationIndex }
   const { tenant_id: tenantId, user_id: userId, id } = method
   return {
@@ -59,11 +63,11 @@ export function destinationFor (keys: Keys, { at, policy }: Setting, user: Reach
   }
 }
 
-/** A value that waits for its code: of a pending method, or a pending change. */
-function methodToVerify (keys: Keys, policy: PolicyDocument, at: Date, { methods, privileged }: Reachable, { methodId, channel }: Wanted) {
+/** A value that waits for its code: of a pending method, or a pending change; after a reset, of a method that was verified before it. */
+function methodToVerify (keys: Keys, policy: PolicyDocument, at: Date, { methods, privileged, againSince }: Reachable, { methodId, channel }: Wanted) {
   const method = methodId === undefined ? methods.find((row) => row.is_default) : methods.find((row) => row.id === methodId)
   if (!method) throw methodId === undefined ? new Refusal('no_usable_method', 'The user has no default method. Name the method.') : notFound()
-  const waiting = waitingValue(keys, method, at)
+  const waiting = waitingValue(keys, method, at, againSince)
   if (!waiting) throw new Refusal('method_not_usable', 'There is no value of this method that waits to be verified.')
   requireAllowed(policy, privileged, method.kind === 'alternateEmail' ? null : waiting.country)
   return { method, channel: channelAmong(channelsOf(method.kind, waiting.lineType), channel) }

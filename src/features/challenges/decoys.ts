@@ -14,7 +14,7 @@ import type { Setting } from './setting.ts'
 export const isBlind = (actor: Actor): boolean =>
   actor.kind === 'app' && !(['signIn.read', 'users.read', 'users.write', 'contactMethods.read', 'contactMethods.write'] as const).some((action) => mayOnOthers(actor, action))
 
-const telling: readonly RefusalCode[] = ['not_found', 'no_usable_method', 'method_not_usable', 'channel_not_available', 'phone_number_not_allowed', 'user_locked', 'user_offboarded']
+const telling: readonly RefusalCode[] = ['not_found', 'no_usable_method', 'method_not_usable', 'channel_not_available', 'phone_number_not_allowed', 'user_locked', 'user_frozen', 'user_offboarded']
 
 /** Whether a refusal would tell a blind caller about the user: they get a decoy instead. */
 export const tells = (error: unknown): boolean => error instanceof Refusal && telling.includes(error.code)
@@ -62,7 +62,7 @@ function knownDestination (keys: Keys, { user, policy }: Setting, { methodId }: 
   return undefined
 }
 
-type Sort = 'phone' | 'email'
+type Sort = 'phone' | 'email' | 'pass'
 const sortOf = (channel: MessageChannel): Sort => channel === 'email' ? 'email' : 'phone'
 
 /** An id that was shown before leads to the same destination as no id; any other id has its own. */
@@ -77,6 +77,9 @@ function inventedDestination (keys: Keys, tenantId: string, setting: Setting, us
     index: keys.mac('decoy', tenantId, ['destination', bytes.toString('base64')], keys.oldest), stray: own === undefined,
   }
 }
+
+/** The ids of a pass that a blind caller is shown, the present one last, whether or not there is a pass. */
+export const decoyPassIds = (keys: Keys, tenantId: string, setting: Setting, userId: string): string[] => idsOf(keys, tenantId, setting, userId, 'pass')
 
 const mailDomains = ['gmail.com', 'outlook.com', 'yahoo.com', 'icloud.com']
 

@@ -24,7 +24,8 @@ const unjudgedSeconds = 30
 export const readOwn = (challengeId: string, starter: Starter): CompiledQuery<ReadRow> => sql<ReadRow>`
   select c.*, c.status = 'pending' and c.expires_at <= tenant_now() as overdue,
          c.status = 'pending' and c.attempts >= c.attempts_max and c.attempted_at + make_interval(secs => ${unjudgedSeconds}) <= least(tenant_now(), c.expires_at) as unjudged,
-         case when not c.blind then (select m.state from messages m where m.tenant_id = c.tenant_id and m.challenge_id = c.id order by m.created_at desc limit 1)
+         case when c.channel = 'temporaryAccessPass' then null
+              when not c.blind then (select m.state from messages m where m.tenant_id = c.tenant_id and m.challenge_id = c.id order by m.created_at desc limit 1)
               when c.status = 'failed' then 'failed'
               when tenant_now() < c.created_at + make_interval(secs => ${shownQueuedSeconds}) then 'queued' else 'sent' end as delivery
     from challenges c
@@ -47,23 +48,26 @@ export interface SettingRow {
   by_method: Record<string, number> | null
   methods: Array<Record<string, unknown>> | null
   former: Record<string, unknown> | null
+  /** Null where nothing is frozen now. */
+  frozen_until: Date | null
+  reregistration_since: Date | null
 }
 
 export const readSetting: HotStatement = { name: 'read_challenge_setting', text: 'select * from read_challenge_setting($1, $2, $3)' }
 
-/** What must still hold when a challenge is written; null for a decoy that is for nobody. */
-export interface Guard { epoch: number, methodId: string, methodVersion: number, methodStatus: string, policyVersion: number }
+/** What must still hold when a challenge is written: of the method, or of the pass. Null for a decoy that is for nobody. */
+export type Guard = { epoch: number, policyVersion: number } & ({ methodId: string, methodVersion: number, methodStatus: string } | { passId: string })
 
 export type NewRow = Pick<ChallengeRow, 'tenant_id' | 'id' | 'user_id' | 'method_id' | 'purpose' | 'channel' | 'starter_kind' | 'starter_id' | 'status' | 'code_mac' |
-  'code_key_version' | 'code_length' | 'attempts' | 'attempts_max' | 'destination_index' | 'destination' | 'mfa_epoch' | 'decoy' | 'blind' | 'prefix_index' | 'address_bucket' | 'context_hash' | 'context_display'>
+  'code_key_version' | 'code_length' | 'attempts' | 'attempts_max' | 'destination_index' | 'destination' | 'mfa_epoch' | 'decoy' | 'blind' | 'prefix_index' | 'address_bucket' | 'context_hash' | 'context_display' | 'shown_method_id'>
 
 /** What is written together with a code that goes out. Without a message nothing is sent. */
 export interface Outgoing {
   message: Pick<Selectable<Messages>, 'tenant_id' | 'id' | 'user_id' | 'challenge_id' | 'channel' | 'kind' | 'recipient' | 'content'> | null
   event: Selectable<AuditEvents>
   guard: Guard | null
-  /** For `take_send`. */
-  sends: string
+  /** For `take_send`; null where there is nothing to send. */
+  sends: string | null
   lifetimeSeconds: number
 }
 
@@ -90,6 +94,7 @@ export interface AttemptRow extends Pick<ChallengeRow, 'id' | 'user_id' | 'metho
   locked_until: Date | null
   /** Wrong codes in a row, this attempt among them until it proves right; null where they do not count. */
   in_a_row: number | null
+  /** On the method; of a pass, over all its challenges. */
   on_method: number | null
 }
 
@@ -143,11 +148,26 @@ export async function cancelOfMethod ({ db, tenantId, now }: TenantTx, methodId:
   return rows.map((row) => row.id)
 }
 
-/** Whether a code of this challenge could still be used. */
-export async function isWaiting ({ db, tenantId, now }: TenantTx, challengeId: string): Promise<boolean> {
-  const row = await db.selectFrom('challenges').select('id')
-    .where('tenant_id', '=', tenantId).where('id', '=', challengeId).where('status', '=', 'pending').where('expires_at', '>', now).executeTakeFirst()
-  return row !== undefined
+/** Cancels everything of a user that is pending; answers which. The user must be locked. */
+export async function cancelOfUser ({ db, tenantId, now }: TenantTx, userId: string): Promise<string[]> {
+  const rows = await db.updateTable('challenges').set({ status: 'canceled', ended_at: now })
+    .where('tenant_id', '=', tenantId).where('user_id', '=', userId).where('status', '=', 'pending').where('expires_at', '>', now).where('decoy', '=', false).returning('id').execute()
+  return rows.map((row) => row.id)
+}
+
+/** True for the first of those who use this administrator's approved caller check of the user, if it ended no earlier than that. */
+export async function spendOnce ({ db, tenantId, now }: TenantTx, challengeId: string, administrator: string, userId: string, notBefore: Date): Promise<boolean> {
+  const spent = await db.updateTable('challenges').set({ spent_at: now })
+    .where('tenant_id', '=', tenantId).where('id', '=', challengeId).where('user_id', '=', userId).where('purpose', '=', 'callerCheck').where('status', '=', 'approved')
+    .where('starter_kind', '=', 'person').where('starter_id', '=', administrator).where('ended_at', '>=', notBefore).where('spent_at', 'is', null).returning('id').executeTakeFirst()
+  return spent !== undefined
+}
+
+/** Those of these challenges of which a code could still be used. */
+export async function whichWait ({ db, tenantId, now }: TenantTx, challengeIds: string[]): Promise<string[]> {
+  const rows = await db.selectFrom('challenges').select('id')
+    .where('tenant_id', '=', tenantId).where('id', 'in', challengeIds).where('status', '=', 'pending').where('expires_at', '>', now).execute()
+  return rows.map((row) => row.id)
 }
 
 /**

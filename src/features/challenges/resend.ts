@@ -22,6 +22,7 @@ export async function resendCode (deps: Deps, actor: Actor, challengeId: string,
   for (let preparation = 1; preparation <= preparationsMax; preparation++) {
     const challenge = await ownChallenge(deps, actor, challengeId)
     if (challenge.status !== 'pending' || challenge.overdue || challenge.attempts >= challenge.attempts_max) throw endedRefusal(challenge)
+    if (challenge.channel === 'temporaryAccessPass') throw new Refusal('nothing_to_resend', 'A pass is not sent. Enter the one that the help desk gave.')
     const setting = await settingOf(deps, actor.tenantId, challenge.user_id, challenge.method_id)
     const destination = destinationAgain(deps, setting, challenge)
     if (destination === 'over') {

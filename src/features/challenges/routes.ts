@@ -27,7 +27,7 @@ export const challengeRoutes = (deps: Deps): FastifyPluginAsyncTypebox => async 
       description: 'Sends a code to a method of the user, the default one unless `methodId` names another; that id comes from the list of methods. `verifyContact` sends it to a value that waits to be verified: a pending method, or its pending change. A person may start `verifyContact`, `stepUp` and `recovery` for themself, an app everything but `callerCheck`, the help desk a `callerCheck`. A newer challenge of the same caller for the same user, purpose and method cancels the older one. An app that may not read users gets an answer of the same form whether or not the user exists and can be reached.',
       ...needs('challenges.start'), headers: IdempotencyHeader, body: ref(NewChallenge),
       response: answersToBody({ 201: answer(Challenge, 'The challenge; its code is on its way.', { ...locationHeader('/v1/challenges/0199c0de-0000-7000-8000-000000000003'), ...ReplayedHeader }) },
-        'proof_required', 'not_found', 'method_not_usable', 'no_usable_method', 'user_offboarded', 'phone_number_not_allowed', 'channel_not_available', 'user_locked',
+        'proof_required', 'not_found', 'method_not_usable', 'no_usable_method', 'user_frozen', 'user_offboarded', 'phone_number_not_allowed', 'channel_not_available', 'user_locked',
         'idempotency_in_progress', 'idempotency_key_reused', 'send_limited'),
     },
   }, async (request, reply) => {
@@ -50,7 +50,7 @@ export const challengeRoutes = (deps: Deps): FastifyPluginAsyncTypebox => async 
   app.post('/v1/challenges/:challengeId/verify', {
     schema: {
       operationId: 'verifyChallenge', tags: ['Challenges'], summary: 'Check a code',
-      description: 'Judges the code, for who started the challenge; its id comes from starting it, the code from the message. Five wrong codes end the challenge, ten in a row over all challenges lock the user for 15 minutes. Spaces, signs or other digits than 0 to 9 are no code, and count as a wrong one. The proof in the answer is a signed token that anyone can check with the keys at `/.well-known/jwks.json`. Send an `Idempotency-Key`: with it an answer that was lost, and its proof, can be had again; without it an approved challenge gives no second one.',
+      description: 'Judges the code, for who started the challenge; its id comes from starting it, the code from the message. Five wrong codes end the challenge, ten in a row over all challenges lock the user for 15 minutes. Five wrong tries in a row at a temporary access pass make that void instead. Spaces, signs or other digits than 0 to 9 are no code, and count as a wrong one. The proof in the answer is a signed token that anyone can check with the keys at `/.well-known/jwks.json`. Send an `Idempotency-Key`: with it an answer that was lost, and its proof, can be had again; without it an approved challenge gives no second one.',
       ...needs('challenges.use'), params: ChallengeParams, headers: IdempotencyHeader, body: ref(Verification),
       response: answersToBody({ 200: answer(Approval, 'The code was right.', ReplayedHeader) },
         'malformed_code', 'insufficient_user_authentication', 'proof_required', 'not_found', 'challenge_approved', 'challenge_exhausted', 'challenge_canceled', 'challenge_failed', 'duplicate_method',

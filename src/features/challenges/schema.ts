@@ -8,7 +8,7 @@ export const Challenge = closed({
   purpose: oneOf(purposes),
   channel: oneOf(channels),
   methodId: Nullable(Uuid),
-  destination: Nullable(Type.String(), { description: 'Where the code went, masked.' }),
+  destination: Nullable(Type.String(), { description: 'Where the code went, masked; null where there is nothing to send.' }),
   codeLength: Nullable(Type.Integer()),
   attemptsRemaining: Type.Integer({ description: 'Wrong codes that are left.' }),
   sendsRemaining: Type.Integer({ description: 'Sends to this destination that are left for now.' }),
@@ -16,7 +16,7 @@ export const Challenge = closed({
   resendAvailableAt: Nullable(Timestamp),
   createdAt: Timestamp,
   endedAt: Nullable(Timestamp),
-  delivery: Nullable(oneOf(deliveryStates), { description: 'What is known of the newest message.' }),
+  delivery: Nullable(oneOf(deliveryStates), { description: 'What is known of the newest message; null where there is nothing to send.' }),
 }, {
   $id: 'Challenge', title: 'Challenge',
   examples: [{
@@ -36,7 +36,7 @@ export const NewChallenge = closed({
   userId: Type.String({ minLength: 1, maxLength: 128, pattern: '^(?!\\.{1,2}$)[A-Za-z0-9._@|:+=-]{1,128}$', description: 'Whom it is for; `me` for the subject of the token.' }),
   purpose: oneOf(purposes),
   methodId: Type.Optional(Uuid),
-  channel: Type.Optional(oneOf(channels, { description: 'The method\'s first channel unless told.' })),
+  channel: Type.Optional(oneOf(channels, { description: 'The method\'s first channel unless told. `temporaryAccessPass` needs no `methodId`.' })),
   locale: Type.Optional(Type.String({ minLength: 2, maxLength: 35, pattern: '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$', description: 'Language of the message; the user\'s unless told.' })),
   clientAddress: Type.Optional(Type.String({ minLength: 2, maxLength: 45, pattern: '^[0-9A-Fa-f:.]+$', description: 'IP address of the person, as the app sees it.' })),
   context: Type.Optional(closed({
@@ -51,7 +51,7 @@ export type NewChallenge = Static<typeof NewChallenge>
 
 /** A code is any string here: what is not made of digits must be counted before it is refused. */
 export const Verification = closed({
-  code: Type.Optional(Type.String({ maxLength: 128, description: 'The code, exactly as it was sent.' })),
+  code: Type.Optional(Type.String({ maxLength: 128, description: 'The code, exactly as it was sent. A pass, in any case and with spaces and hyphens or without.' })),
   assertion: Type.Optional(Type.Record(Type.String({ maxLength: 100 }), Type.Unknown(), { maxProperties: 20, description: 'A passkey\'s answer.' })),
 }, { $id: 'Verification', title: 'Verification', description: 'Exactly one of `code` and `assertion`.', examples: [{ code: '123456' }] })
 export type Verification = Static<typeof Verification>

@@ -29,8 +29,8 @@ export const preparationsMax = 5
 /** How long a new code is good for: a value that nobody verifies in time is gone, and its last code with it. */
 export function lifetimeSecondsOf ({ policy, at }: Setting, { channel, method }: Destination, purpose: Purpose): number {
   const lifetimeSeconds = channel === 'email' ? policy.codes.emailSeconds : policy.codes.phoneSeconds
-  if (purpose !== 'verifyContact') return lifetimeSeconds
-  return Math.min(lifetimeSeconds, Math.max(1, Math.floor((method.pending_expires_at!.getTime() - at.getTime()) / 1000)))
+  if (purpose !== 'verifyContact' || method.pending_expires_at === null) return lifetimeSeconds
+  return Math.min(lifetimeSeconds, Math.max(1, Math.floor((method.pending_expires_at.getTime() - at.getTime()) / 1000)))
 }
 
 interface CodeToSend { userId: string, challengeId: string, purpose: Purpose, code: string, lifetimeSeconds: number, contextDisplay: string | null }

@@ -16,6 +16,10 @@ export interface Reachable {
   epoch: number
   firstRegisteredAt: Date | null
   lockedUntil: Date | null
+  /** Until when nothing of the user may be changed. */
+  frozenUntil: Date | null
+  /** Since when only what is verified anew counts; null where nobody has to register again. */
+  againSince: Date | null
   /** Every method that has not been removed, oldest first. */
   methods: MethodRow[]
   /** The method that was asked for, if it has been removed. */
@@ -44,10 +48,10 @@ export async function settingOf ({ db }: Deps, tenantId: string, userId: string,
   return { at, serverNow, tenantCreatedAt, policy: policyFrom(policy), policyVersion, organization, defaultCountry, user: reachableOf(row!) }
 }
 
-function reachableOf ({ at, status, privileged, mfa_epoch: epoch, first_registered_at: firstRegisteredAt, locked_until: lockedUntil, by_method: byMethod, methods, former }: SettingRow): Reachable | null {
+function reachableOf ({ at, status, privileged, mfa_epoch: epoch, first_registered_at: firstRegisteredAt, locked_until: lockedUntil, by_method: byMethod, methods, former, frozen_until: frozenUntil, reregistration_since: againSince }: SettingRow): Reachable | null {
   if (status === null) return null
   return {
-    status: status as UserStatus, privileged: privileged!, epoch: epoch!, firstRegisteredAt, lockedUntil: lockedUntil && lockedUntil > at ? lockedUntil : null,
+    status: status as UserStatus, privileged: privileged!, epoch: epoch!, firstRegisteredAt, lockedUntil: lockedUntil && lockedUntil > at ? lockedUntil : null, frozenUntil, againSince,
     methods: (methods ?? []).map(methodFromJson), former: former && methodFromJson(former), wrongCodesOf: (methodId) => byMethod?.[methodId] ?? 0,
   }
 }

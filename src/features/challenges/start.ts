@@ -2,22 +2,21 @@ import { isIP } from 'node:net'
 import type { Actor, Deps } from '../../platform/deps.ts'
 import { notFound, Refusal } from '../../platform/refusal.ts'
 import { purposesOfApps, purposesOfPersons, type Purpose } from '../../vocabulary.ts'
-import { eventOf } from '../audit/audit.ts'
 import { judgeCaller, refused } from '../authority/may.ts'
 import { judgeVerifier } from '../contact-methods/contact-methods.ts'
 import { displayOf, isEmail } from '../contact-methods/value.ts'
 import { addressBucketOf, prefixIndexOf, sendArgument, type Send, type SendBucket } from '../limits/sends.ts'
-import { codeParts, noCode, starterOf, toChallenge } from './challenges.ts'
+import { codeParts, noCode, toChallenge } from './challenges.ts'
 import { destinationFor, requireChannel, type Destination } from './choose.ts'
-import { contextHashOf, sealContextDisplay, unfit } from './context.ts'
+import { contextHashOf, unfit } from './context.ts'
 import { decoyDestination, isBlind, tells, type DecoyDestination } from './decoys.ts'
 import { lockOf } from './locks.ts'
-import { startUnlessRefused, type NewRow, type Outgoing } from './queries.ts'
+import { startUnlessRefused, type Outgoing } from './queries.ts'
+import { attemptsMax, reachable, rowOf, startedEvent, type Prepared } from './row.ts'
 import type { Challenge, NewChallenge } from './schema.ts'
 import { blockIfBreached, codeMessageRow, lifetimeSecondsOf, preparationsMax, sendLimited, type Run } from './send.ts'
 import { settingOf, type Reachable, type Setting } from './setting.ts'
-
-const attemptsMax = 5
+import { preparedByPass } from './start-by-pass.ts'
 
 /**
  * Starts a challenge and writes its message, all in one statement: what is refused sends nothing, counts nothing and
@@ -34,7 +33,7 @@ export async function startChallenge (deps: Deps, actor: Actor, { methodId, ...a
   for (let preparation = 1; preparation <= preparationsMax; preparation++) {
     const setting = await settingOf(deps, actor.tenantId, userId, input.methodId)
     requireChannel(input.purpose, input.channel, setting.policy)
-    const prepared = prepare(deps, actor, setting, userId, input, contextHash)
+    const prepared = await preparedByPass(deps, actor, setting, userId, input, contextHash, () => prepare(deps, actor, setting, userId, input, contextHash))
     const [written] = await run(startUnlessRefused(prepared.row, prepared.outgoing))
     if (written!.outcome === 'stale') continue
     if (written!.outcome === 'refused') {
@@ -42,10 +41,11 @@ export async function startChallenge (deps: Deps, actor: Actor, { methodId, ...a
       await blockIfBreached(deps, actor, bucket, prepared.number)
       throw sendLimited(bucket, written!.available_at!, setting.at, written!.pending_id)
     }
-    deps.wake('deliver')
+    const sends = prepared.outgoing.sends !== null
+    if (sends) deps.wake('deliver')
     return toChallenge({
-      ...prepared.row, created_at: written!.created_at!, expires_at: written!.expires_at!, resend_available_at: written!.available_at!, sends_remaining: written!.remaining!,
-      ended_at: null, overdue: false, delivery: 'queued',
+      ...prepared.row, created_at: written!.created_at!, expires_at: written!.expires_at!, resend_available_at: written!.available_at, sends_remaining: written!.remaining!,
+      ended_at: null, overdue: false, delivery: sends ? 'queued' : null,
     })
   }
   throw new Refusal('unavailable', 'The user\'s methods are being changed. Try again.', { retryAfterSeconds: 1 })
@@ -65,8 +65,6 @@ function judgeInput ({ kind }: Actor, { purpose, context, clientAddress }: NewCh
   if (clientAddress !== undefined && isIP(clientAddress) === 0) throw unfit('/clientAddress', 'address', 'is not an IP address')
 }
 
-interface Prepared { row: NewRow, outgoing: Outgoing, number: string | null }
-
 function prepare (deps: Deps, actor: Actor, setting: Setting, userId: string, input: NewChallenge, contextHash: Buffer | null): Prepared {
   const blind = isBlind(actor)
   try {
@@ -84,19 +82,11 @@ function prepare (deps: Deps, actor: Actor, setting: Setting, userId: string, in
   }
 }
 
-/** The user, if a challenge can be started for them. */
-function reachable (actor: Actor, { user }: Setting, userId: string, { purpose }: NewChallenge): Reachable {
-  if (!user) throw notFound()
-  if (user.status === 'offboarded') throw new Refusal('user_offboarded', 'The user was off-boarded.')
-  if (user.status === 'disabled') throw new Refusal('no_usable_method', 'The user is disabled.')
-  if (purpose === 'callerCheck' && user.privileged && !actor.roles.includes('privilegedAdmin')) throw refused('callerChecks.start', userId, 'privileged_target')
-  return user
-}
-
 /** What an app may have verified for a user. A blind one does not hear that there is something. */
-function judgeApp (actor: Actor, { policy }: Setting, userId: string, { firstRegisteredAt, epoch }: Reachable, { method }: Destination): void {
+function judgeApp (actor: Actor, { policy, at }: Setting, userId: string, { firstRegisteredAt, epoch }: Reachable, { method }: Destination): void {
   try {
-    judgeVerifier(actor, { user_id: userId, first_registered_at: firstRegisteredAt, mfa_epoch: epoch }, policy, method)
+    // Who must register again needs a proof to verify, not to be sent a code.
+    judgeVerifier(actor, { user_id: userId, first_registered_at: firstRegisteredAt, mfa_epoch: epoch, reregistration_since: null, reregistration_reason: null }, policy, method, at)
   } catch (error) {
     throw isBlind(actor) ? notFound() : error
   }
@@ -116,10 +106,11 @@ function prepareReal (deps: Deps, actor: Actor, setting: Setting, userId: string
   const send = sendTo(destination, input.purpose, addressBucketOf(deps.keys, actor.tenantId, input.clientAddress))
   return {
     number: send.number,
-    row: rowOf(deps, actor, setting, input, {
-      id, user_id: userId, method_id: destination.method.id, channel: destination.channel, destination: displayOf(destination.method.kind, destination.text), destination_index: destination.index,
+    row: rowOf(deps, actor, input, {
+      id, user_id: userId, method_id: destination.method.id, shown_method_id: null, channel: destination.channel, destination: displayOf(destination.method.kind, destination.text), destination_index: destination.index,
       mfa_epoch: user.epoch, decoy: false, prefix_index: prefixIndexOf(deps.keys, actor.tenantId, send), address_bucket: send.addressBucket, context_hash: contextHash,
-    }, code),
+      ...codeColumns(deps, actor, setting, codeParts({ id, user_id: userId, method_id: destination.method.id, purpose: input.purpose }, code)),
+    }),
     outgoing: {
       message: codeMessageRow(deps, actor, setting, destination, { userId, challengeId: id, purpose: input.purpose, code, lifetimeSeconds, contextDisplay: input.context?.display ?? null }),
       event: startedEvent(deps, actor, setting, userId, { challengeId: id, methodId: destination.method.id, purpose: input.purpose, channel: destination.channel }),
@@ -135,10 +126,11 @@ function prepareDecoy (deps: Deps, actor: Actor, setting: Setting, userId: strin
   const send: Send = { number: null, proven: input.purpose !== 'verifyContact', decoy: true, stray: shown.stray, addressBucket: addressBucketOf(deps.keys, actor.tenantId, input.clientAddress) }
   return {
     number: null,
-    row: rowOf(deps, actor, setting, input, {
-      id, user_id: userId, method_id: shown.methodId, channel: shown.channel, destination: shown.display, destination_index: shown.index,
+    row: rowOf(deps, actor, input, {
+      id, user_id: userId, method_id: shown.methodId, shown_method_id: null, channel: shown.channel, destination: shown.display, destination_index: shown.index,
       mfa_epoch: guard?.epoch ?? 0, decoy: true, prefix_index: null, address_bucket: send.addressBucket, context_hash: contextHash,
-    }, null),
+      ...codeColumns(deps, actor, setting, noCode({ id })),
+    }),
     outgoing: {
       message: null, event: startedEvent(deps, actor, setting, userId, { challengeId: id, purpose: input.purpose, channel: shown.channel, decoy: true }),
       guard, sends: sendArgument(deps.keys, actor.tenantId, policy, send), lifetimeSeconds: shown.channel === 'email' ? policy.codes.emailSeconds : policy.codes.phoneSeconds,
@@ -151,17 +143,5 @@ export function sendTo ({ method, text }: Destination, purpose: Purpose, address
   return { number: isEmail(method.kind) ? null : text, proven: purpose !== 'verifyContact', decoy: false, stray: false, addressBucket }
 }
 
-type Given = Pick<NewRow, 'id' | 'user_id' | 'method_id' | 'channel' | 'destination' | 'destination_index' | 'mfa_epoch' | 'decoy' | 'prefix_index' | 'address_bucket' | 'context_hash'>
-
-/** `code` is null where none is right. */
-function rowOf ({ keys }: Deps, actor: Actor, { policy }: Setting, { purpose, context }: NewChallenge, given: Given, code: string | null): NewRow {
-  const starter = starterOf(actor)
-  return {
-    ...given, tenant_id: actor.tenantId, purpose, context_display: sealContextDisplay(keys, actor.tenantId, given.id, context), starter_kind: starter.kind, starter_id: starter.id, status: 'pending',
-    code_mac: keys.mac('code', actor.tenantId, code === null ? noCode(given) : codeParts({ ...given, purpose }, code)),
-    code_key_version: keys.newest, code_length: policy.codes.length, attempts: 0, attempts_max: attemptsMax, blind: isBlind(actor),
-  }
-}
-
-const startedEvent = (deps: Deps, actor: Actor, { at }: Setting, userId: string, details: Record<string, unknown>) =>
-  eventOf(deps, actor.tenantId, at, actor, { action: 'challenge.started', userId, details })
+const codeColumns = ({ keys }: Deps, { tenantId }: Actor, { policy }: Setting, parts: readonly string[]) =>
+  ({ code_mac: keys.mac('code', tenantId, parts), code_key_version: keys.newest, code_length: policy.codes.length, attempts_max: attemptsMax })

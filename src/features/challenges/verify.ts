@@ -3,10 +3,13 @@ import type { TenantTx } from '../../platform/db/index.ts'
 import type { Actor, Deps } from '../../platform/deps.ts'
 import { Refusal } from '../../platform/refusal.ts'
 import { record } from '../audit/audit.ts'
+import { isPass, passTriesMax, wearOutPass } from '../authenticators/temporary-access-pass/pass.ts'
 import { disableMethod } from '../contact-methods/disable.ts'
+import { tellOfLock } from '../contact-methods/tell.ts'
 import { policyInForce } from '../policy/policy.ts'
+import { lockedUser } from '../users/users.ts'
 import { approveContact, approveOther } from './approve.ts'
-import { cancelSeeingChallengesOf, codeParts, endedRefusal, exhausted, ownChallenge, starterOf } from './challenges.ts'
+import { cancelChallenges, cancelSeeingChallengesOf, codeParts, endedRefusal, exhausted, ownChallenge, starterOf } from './challenges.ts'
 import { methodLocked, userLocked } from './locks.ts'
 import { exhaust, takeAttempt, type AttemptRow, type ReadRow } from './queries.ts'
 import type { Approval, Verification } from './schema.ts'
@@ -97,6 +100,7 @@ async function lockedRefusal ({ db }: Deps, { tenantId }: Actor, { locked_until:
 /** Spaces, signs, full-width digits and the like are no code, and were counted all the same (CVE-2025-6014). */
 function faultOf ({ keys }: Deps, { tenantId }: Actor, challenge: AttemptRow, { code }: Verification): Fault | undefined {
   if (code === undefined) return 'channel_not_available'
+  if (byPass(challenge)) return isPass(keys, tenantId, { ...challenge, id: challenge.method_id }, code) && !challenge.decoy ? undefined : 'wrong_code'
   if (!/^[0-9]+$/.test(code)) return 'malformed_code'
   const right = keys.macMatches('code', tenantId, codeParts(challenge, code), challenge.code_key_version, challenge.code_mac)
   return right && !challenge.decoy ? undefined : 'wrong_code'
@@ -113,16 +117,27 @@ const faultDetails = {
 const isExhausted = ({ attempts, attempts_max: max }: AttemptRow) => attempts >= max
 /** Whether this wrong code is the one that locks the user: from 10 in a row on, every fifth. */
 const locks = ({ locked_until: until }: AttemptRow) => until !== null
-const isWornOut = ({ on_method: wrong }: AttemptRow) => wrong !== null && wrong >= wrongCodesOfMethodMax
+const byPass = ({ channel }: AttemptRow) => channel === 'temporaryAccessPass'
+const isWornOut = (challenge: AttemptRow) => challenge.on_method !== null && challenge.on_method >= (byPass(challenge) ? passTriesMax : wrongCodesOfMethodMax)
 
 const leavesATrace = (challenge: AttemptRow) => isExhausted(challenge) || (!challenge.decoy && (locks(challenge) || isWornOut(challenge)))
 
 /** Writes down what a wrong code did beside being counted. */
 async function leaveTrace (deps: Deps, tx: TenantTx, actor: Actor, challenge: AttemptRow): Promise<void> {
   const ended = exhausted(challenge)
-  if (!challenge.decoy && isWornOut(challenge)) await disableMethod(deps, tx, actor, await policyInForce(tx), challenge.user_id, challenge.method_id, cancelSeeingChallengesOf)
+  const user = !challenge.decoy && locks(challenge) ? await lockedUser(tx, challenge.user_id) : null // before a challenge, in the order of locks
+  if (!challenge.decoy && isWornOut(challenge)) await wearOut(deps, tx, actor, challenge)
   if (isExhausted(challenge) && await exhaust(tx, challenge.id)) await record(deps, tx, actor, ended)
-  if (!challenge.decoy && locks(challenge)) {
+  if (user) {
+    await tellOfLock(deps, tx, user)
     await record(deps, tx, actor, { ...ended, action: 'user.locked', details: { ...ended.details, wrongCodesInARow: challenge.in_a_row, until: challenge.locked_until!.toISOString() } })
   }
+}
+
+/** Ends what had too many wrong codes: a method is disabled, a pass is void, and so is this challenge for who may know. */
+async function wearOut (deps: Deps, tx: TenantTx, actor: Actor, challenge: AttemptRow): Promise<void> {
+  const { id, user_id: userId, method_id: methodId } = challenge
+  if (!byPass(challenge)) return disableMethod(deps, tx, actor, await policyInForce(tx), userId, methodId, cancelSeeingChallengesOf)
+  await wearOutPass(deps, tx, actor, userId, methodId, id)
+  if (!isExhausted(challenge) && !challenge.blind) await cancelChallenges(tx, [id])
 }

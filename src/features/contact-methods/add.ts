@@ -4,10 +4,12 @@ import { Refusal } from '../../platform/refusal.ts'
 import { record, withoutPersonalData } from '../audit/audit.ts'
 import { valuesShown } from '../authority/authority.ts'
 import { mayOnOthers, refused } from '../authority/may.ts'
+import { vouchRule } from '../authority/verdict.ts'
 import { activate } from './activate.ts'
 import { addedByOf, byOf, startChange, toContactMethod, type Change } from './contact-methods.ts'
 import { countOfKind, hasValue, insertUnlessPresent } from './queries.ts'
 import type { ContactMethod, NewContactMethod } from './schema.ts'
+import { addressesOf, tell } from './tell.ts'
 import { countsForMfa, destinationOf, isEmail, readValue, sealValue } from './value.ts'
 
 export const pendingHours = 24
@@ -45,14 +47,15 @@ export async function addContactMethod (deps: Deps, tx: TenantTx, actor: Actor, 
     action: 'contactMethod.added', userId,
     details: { methodId: id, kind: input.kind, ...(input.preVerified && { preVerified: true }), ...(input.reason !== undefined && { reason: withoutPersonalData(input.reason) }) },
   })
+  const addresses = await addressesOf(deps, tx, userId) // who can be reached by it, a method that is vouched for among them
+  await tell(deps, tx, { userId, kind: input.preVerified ? 'methodVerified' : 'methodAdded', addresses, details: { method: input.kind } })
   return toContactMethod(deps.keys, added, policy, valuesShown(actor, userId, false) !== 'masked', tx.now)
 }
 
 /** Vouching for a method is for a privileged administrator, for someone else, with a reason, where the policy allows it. */
-function requireMayVouch (actor: Actor, { reason }: NewContactMethod, { self, user, policy }: Change): void {
-  if (self) throw refused('contactMethods.preVerify', user.user_id, 'self_administration')
-  if (!mayOnOthers(actor, 'contactMethods.preVerify')) throw refused('contactMethods.preVerify', user.user_id, actor.kind === 'app' ? 'scope' : 'role')
-  if (!policy.preVerified) throw refused('contactMethods.preVerify', user.user_id, 'policy_pre_verified')
+function requireMayVouch (actor: Actor, { reason }: NewContactMethod, { user, policy }: Change): void {
+  const rule = vouchRule(actor, { userId: user.user_id }, policy.preVerified)
+  if (rule !== null) throw refused('contactMethods.preVerify', user.user_id, rule)
   if (reason === undefined) throw fieldFault('/reason', 'is needed with preVerified')
 }
 

@@ -2,13 +2,14 @@ import type { TenantTx } from '../../platform/db/index.ts'
 import type { Actor, Deps } from '../../platform/deps.ts'
 import type { Keys } from '../../platform/keys.ts'
 import { notFound } from '../../platform/refusal.ts'
-import { isSelf, judgeTarget } from '../authority/may.ts'
+import { isSelf, judgeTarget, refused } from '../authority/may.ts'
 import { requireStepUp, type Registering } from '../authority/step-up.ts'
 import { strongestOf } from '../authority/strength.ts'
 import { organizationDefaults } from '../organization/organization.ts'
 import { policyInForce } from '../policy/policy.ts'
 import type { PolicyDocument } from '../policy/schema.ts'
-import { lockedUser, signInEmailOf, targetOf, type UserRow } from '../users/users.ts'
+import { registrationDeadline } from '../users/reregistration.ts'
+import { lockedUser, requireNotFrozen, signInEmailOf, targetOf, type UserRow } from '../users/users.ts'
 import { asOf, endOverdue, selectMethod, selectMethods, type MethodRow, type ShownRow } from './queries.ts'
 import type { ContactMethod } from './schema.ts'
 import { channelsOf, displayOf, openExtension, openValue, preferredFirst, purposesOf } from './value.ts'
@@ -31,11 +32,12 @@ export interface Change {
 /** Locks the user, ends what is overdue and judges the caller: may they, and did they prove who they are lately enough? */
 export async function startChange (deps: Deps, tx: TenantTx, actor: Actor, userId: string, adds = false): Promise<Change> {
   const user = await lockedUser(tx, userId)
-  judgeTarget(actor, 'contactMethods.write', targetOf(user))
+  if (judgeTarget(actor, 'contactMethods.write', targetOf(user)) === 'secondApprover') throw refused('contactMethods.write', userId, 'second_approver') // unless it is asked for: see waits.ts
+  requireNotFrozen(user, tx.now)
   const policy = await policyInForce(tx)
   const self = isSelf(actor, userId)
   // What an app adds stays pending until the person verifies it, so it needs no proof; what it changes does.
-  const registering = self || (actor.kind === 'app' && !adds) ? { ...registeringOf(user, policy), strongest: await strongestOf(tx, userId) } : undefined
+  const registering = self || (actor.kind === 'app' && !adds) ? { ...registeringOf(user, policy, tx.now), strongest: await strongestOf(tx, userId) } : undefined
   const passwordOnly = requireStepUp(actor, 'contactMethods.write', registering) === 'password'
   await endOverdue(tx, userId)
   const { defaultCountry } = await organizationDefaults(tx)
@@ -54,6 +56,9 @@ export async function knownMethod (tx: TenantTx, userId: string, methodId: strin
   return row
 }
 
+/** Whether the user has this method. */
+export const hasMethod = async (tx: TenantTx, userId: string, methodId: string): Promise<boolean> => await selectMethod(tx, userId, methodId) !== undefined
+
 /** The method that is tried first, if there is one. */
 export const findDefaultMethod = async (tx: TenantTx, userId: string): Promise<MethodRow | undefined> =>
   (await selectMethods(tx, userId)).find((row) => row.is_default)
@@ -65,24 +70,32 @@ export async function findMethodToVerify (tx: TenantTx, userId: string, methodId
 }
 
 /** The columns of a user that say what registering takes. */
-export type RegisteringUser = Pick<UserRow, 'user_id' | 'first_registered_at' | 'mfa_epoch'>
+export type RegisteringUser = Pick<UserRow, 'user_id' | 'first_registered_at' | 'mfa_epoch' | 'reregistration_since' | 'reregistration_reason'>
 
-export const registeringOf = (user: RegisteringUser, policy: PolicyDocument): Registering =>
-  ({
-    userId: user.user_id, firstRegistration: policy.registration.firstRegistration, everRegistered: user.first_registered_at !== null,
-    epoch: user.mfa_epoch, proofs: policy.registration.proofs,
-  })
+/** After `compromised` no e-mail proves who someone is. */
+export function registeringOf (user: RegisteringUser, { registration }: PolicyDocument, now: Date): Registering {
+  const deadline = registrationDeadline(user, registration.deadlineDays)
+  const proofs = user.reregistration_since !== null && user.reregistration_reason === 'compromised' ? registration.proofs.filter((proof) => proof !== 'alternateEmail') : registration.proofs
+  return {
+    userId: user.user_id, firstRegistration: registration.firstRegistration, everRegistered: user.first_registered_at !== null,
+    again: user.reregistration_since === null ? 'no' : deadline !== null && deadline <= now ? 'late' : 'yes', epoch: user.mfa_epoch, proofs,
+  }
+}
 
 /**
  * Judges who may have the value that waits made active. What an app, an import or an administrator brought is verified
  * by the person, or by an app with their proof: else two of them together could make any number a user's second
- * factor. And what was brought with a password alone, before the first registration, needs the second factor once
- * there is one: else a thief of the password could plant a number and wait.
+ * factor. What was brought with a password alone, before the first registration, or by an app or an import, needs the
+ * second factor once there is one: else a thief of the password could plant a number and wait, or have it planted by
+ * whoever an app believes. And whoever must register again brings the proof with the code: the code alone says only that
+ * the number is reached.
  */
-export function judgeVerifier (actor: Actor, user: RegisteringUser, policy: PolicyDocument, row: MethodRow): void {
-  const broughtByThemself = (row.pending_by ?? row.added_by_id) === `person:${row.user_id}`
-  const planted = row.password_only && user.first_registered_at !== null
-  if (planted || (actor.kind === 'app' && !broughtByThemself)) requireStepUp(actor, 'contactMethods.write', registeringOf(user, policy))
+export function judgeVerifier (actor: Actor, user: RegisteringUser, policy: PolicyDocument, row: MethodRow, now: Date): void {
+  const broughtBy = row.pending_by ?? row.added_by_id
+  const broughtByThemself = broughtBy === `person:${row.user_id}`
+  const planted = (row.password_only || !broughtBy.startsWith('person:')) && user.first_registered_at !== null
+  const again = user.reregistration_since !== null
+  if (planted || again || (actor.kind === 'app' && !broughtByThemself)) requireStepUp(actor, 'contactMethods.write', registeringOf(user, policy, now))
 }
 
 export const addedByOf = (actor: Actor, self: boolean) => self ? 'self' as const : actor.kind === 'app' ? 'app' as const : 'administrator' as const

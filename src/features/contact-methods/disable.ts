@@ -6,6 +6,7 @@ import { lockedUser } from '../users/users.ts'
 import type { CancelChallenges } from './change.ts'
 import { promoteNext } from './default.ts'
 import { selectMethods, updateMethod, withdrawn } from './queries.ts'
+import { addressesOf, tell } from './tell.ts'
 import { countsForMfa } from './value.ts'
 
 /**
@@ -20,7 +21,9 @@ export async function disableMethod (deps: Deps, tx: TenantTx, actor: Actor, pol
   const details = { methodId, reason: 'wrongCodes' }
   await cancelChallenges(tx, methodId)
   if (!row || isLast) return record(deps, tx, actor, { action: 'contactMethod.locked', userId, details })
+  const addresses = await addressesOf(deps, tx, userId)
   await updateMethod(tx, methodId, { ...withdrawn, status: 'disabled', is_default: false, wants_default: false, default_channel: null, disabled_at: tx.now })
   if (row.is_default) await promoteNext(tx, policy, userId, methodId)
   await record(deps, tx, actor, { action: 'contactMethod.disabled', userId, details })
+  await tell(deps, tx, { userId, kind: 'methodDisabled', addresses, details: { method: row.kind } })
 }

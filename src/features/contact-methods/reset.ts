@@ -6,7 +6,7 @@ import type { UserRow } from '../users/users.ts'
 import { byOf } from './contact-methods.ts'
 import { promoteNext } from './default.ts'
 import { endOverdue, selectMethods, updateMethod, withdrawn, type MethodRow } from './queries.ts'
-import { displayOf, meetsPolicy, openValue } from './value.ts'
+import { countsSince, displayOf, meetsPolicy, openValue } from './value.ts'
 
 /** A method as a reset names it; the display is masked. */
 export interface NamedMethod { id: string, kind: MethodKind, display: string }
@@ -45,6 +45,6 @@ const goes = (row: MethodRow, takes: Takes) => row.status === 'pending' || takes
 function planned (keys: Deps['keys'], { reregistration_since: since }: UserRow, policy: PolicyDocument, rows: MethodRow[], takes: Takes): MethodsReset {
   const named = (row: MethodRow) => ({ id: row.id, kind: row.kind, display: displayOf(row.kind, openValue(keys, row.tenant_id, row.user_id, row.id, row.value!)) })
   const kept = rows.filter((row) => !goes(row, takes))
-  const counting = kept.filter((row) => row.status === 'active' && (since === null || (row.verified_at !== null && row.verified_at > since)))
+  const counting = kept.filter((row) => countsSince(row, since))
   return { removed: rows.filter((row) => goes(row, takes)).map(named), kept: kept.map(named), meetsPolicy: meetsPolicy(counting.map((row) => row.kind), policy) }
 }

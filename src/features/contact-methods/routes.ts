@@ -3,18 +3,16 @@ import type { Deps } from '../../platform/deps.ts'
 import { needs, userIdOf } from '../../platform/http/auth.ts'
 import { etagOf, notModified, precondition } from '../../platform/http/etags.ts'
 import { once, sendAnswer } from '../../platform/http/idempotency.ts'
+import { isWaiting, mayWait, waitingAnswer } from '../../platform/http/waiting.ts'
 import { answers, answersToBody } from '../../platform/http/problems.ts'
 import { answer, empty, EtagHeader, IdempotencyHeader, IfMatchHeader, IfNoneMatchHeader, locationHeader, ReplayedHeader, ref } from '../../platform/http/schemas.ts'
-import { addContactMethod } from './add.ts'
-import { changeContactMethod, type CancelChallenges } from './change.ts'
-import { chooseDefault } from './default.ts'
 import { methodsLister, readContactMethod, revealContactMethods } from './read.ts'
-import { removeContactMethod } from './remove.ts'
 import { ContactMethod, ContactMethodChange, ContactMethodList, DefaultMethod, MethodParams, MethodQuery, MethodsQuery, NewContactMethod, OwnerParams, pendingExample } from './schema.ts'
+import { addOrAsk, changeOrAsk, chooseOrAsk, removeOrAsk, type MethodTools } from './waits.ts'
 
 const addedHeaders = { ...EtagHeader, ...locationHeader(`/v1/users/demo-user/contact-methods/${pendingExample.id}`), ...ReplayedHeader }
 
-export const contactMethodRoutes = (deps: Deps, cancelChallenges: CancelChallenges): FastifyPluginAsyncTypebox => async (app) => {
+export const contactMethodRoutes = (deps: Deps, tools: MethodTools): FastifyPluginAsyncTypebox => async (app) => {
   app.addSchema(ContactMethod)
   app.addSchema(ContactMethodList)
   app.addSchema(NewContactMethod)
@@ -38,16 +36,17 @@ export const contactMethodRoutes = (deps: Deps, cancelChallenges: CancelChalleng
   app.post('/v1/users/:userId/contact-methods', {
     schema: {
       operationId: 'addContactMethod', tags: ['Contact methods'], summary: 'Add a contact method',
-      description: 'It stays `pending`, and counts for nothing, until a `verifyContact` challenge for it is approved; after 24 h it is gone. Adding sends nothing.',
+      description: 'It stays `pending`, and counts for nothing, until a `verifyContact` challenge for it is approved; after 24 h it is gone. Adding sends nothing. What an administrator does to the methods of a privileged user waits for a second approver.',
       ...needs('contactMethods.write'), params: OwnerParams, headers: IdempotencyHeader, body: ref(NewContactMethod),
-      response: answersToBody({ 201: answer(ContactMethod, 'The method.', addedHeaders, pendingExample) },
-        'insufficient_user_authentication', 'proof_required', 'not_found', 'method_limit_reached', 'duplicate_method', 'method_not_usable', 'user_offboarded',
+      response: answersToBody({ 201: answer(ContactMethod, 'The method.', addedHeaders, pendingExample), ...mayWait },
+        'insufficient_user_authentication', 'proof_required', 'not_found', 'method_limit_reached', 'duplicate_method', 'method_not_usable', 'user_frozen', 'user_offboarded',
         'idempotency_in_progress', 'idempotency_key_reused', 'invalid_phone_number', 'phone_number_not_allowed', 'invalid_email', 'channel_not_available', 'same_as_sign_in'),
     },
   }, async (request, reply) => {
     const userId = userIdOf(request)!
     return sendAnswer(reply, await once(deps, request, async (tx) => {
-      const method = await addContactMethod(deps, tx, request.actor, userId, request.body)
+      const method = await addOrAsk(deps, tx, request.actor, userId, request.body)
+      if (isWaiting(method)) return waitingAnswer(method)
       return { status: 201, headers: { location: `/v1/users/${encodeURIComponent(userId)}/contact-methods/${method.id}`, etag: etagOf(method.version) }, body: method }
     }))
   })
@@ -72,14 +71,15 @@ export const contactMethodRoutes = (deps: Deps, cancelChallenges: CancelChalleng
       operationId: 'changeContactMethod', tags: ['Contact methods'], summary: 'Change a contact method',
       description: 'Changes the named fields; the id comes from the list. A new value of an active method waits in `pendingChange` for its code while the old one keeps working; a second one takes its place; `"pendingChange": null` withdraws it.',
       ...needs('contactMethods.write'), params: MethodParams, headers: IfMatchHeader, body: ref(ContactMethodChange),
-      response: answersToBody({ 200: answer(ContactMethod, 'The method as it is now.', EtagHeader) },
-        'insufficient_user_authentication', 'proof_required', 'not_found', 'version_mismatch', 'duplicate_method', 'method_not_usable', 'user_offboarded',
+      response: answersToBody({ 200: answer(ContactMethod, 'The method as it is now.', EtagHeader), ...mayWait },
+        'insufficient_user_authentication', 'proof_required', 'not_found', 'version_mismatch', 'duplicate_method', 'method_not_usable', 'user_frozen', 'user_offboarded',
         'kind_immutable', 'invalid_phone_number', 'phone_number_not_allowed', 'invalid_email', 'channel_not_available', 'same_as_sign_in'),
     },
   }, async (request, reply) => {
     const { actor, params, body } = request
     const method = await deps.db.inTenant(actor.tenantId, (tx) =>
-      changeContactMethod(deps, tx, actor, userIdOf(request)!, params.methodId, body, precondition(request), cancelChallenges))
+      changeOrAsk(deps, tx, actor, userIdOf(request)!, params.methodId, body, precondition(request), tools))
+    if (isWaiting(method)) return sendAnswer(reply, waitingAnswer(method))
     return reply.header('etag', etagOf(method.version)).send(method)
   })
 
@@ -88,13 +88,13 @@ export const contactMethodRoutes = (deps: Deps, cancelChallenges: CancelChalleng
       operationId: 'removeContactMethod', tags: ['Contact methods'], summary: 'Remove a contact method',
       description: 'Removes it; the id comes from the list. If it was the default, the next one by the policy\'s order takes its place. The last method that satisfies the policy stays.',
       ...needs('contactMethods.write'), params: MethodParams, headers: IfMatchHeader,
-      response: answers({ 204: empty('It is removed.') },
-        'insufficient_user_authentication', 'proof_required', 'not_found', 'version_mismatch', 'last_method', 'user_offboarded'),
+      response: answers({ 204: empty('It is removed.'), ...mayWait },
+        'insufficient_user_authentication', 'proof_required', 'not_found', 'version_mismatch', 'last_method', 'user_frozen', 'user_offboarded'),
     },
   }, async (request, reply) => {
     const { actor, params } = request
-    await deps.db.inTenant(actor.tenantId, (tx) => removeContactMethod(deps, tx, actor, userIdOf(request)!, params.methodId, precondition(request), cancelChallenges))
-    return reply.code(204).send()
+    const waiting = await deps.db.inTenant(actor.tenantId, (tx) => removeOrAsk(deps, tx, actor, userIdOf(request)!, params.methodId, precondition(request), tools))
+    return waiting ? sendAnswer(reply, waitingAnswer(waiting)) : reply.code(204).send()
   })
 
   app.put('/v1/users/:userId/default-method', {
@@ -102,12 +102,13 @@ export const contactMethodRoutes = (deps: Deps, cancelChallenges: CancelChalleng
       operationId: 'chooseDefaultMethod', tags: ['Contact methods'], summary: 'Choose the default method',
       description: 'The method, and the channel, that is tried first at sign-in. The id comes from the list of methods.',
       ...needs('contactMethods.write'), params: OwnerParams, headers: IfMatchHeader, body: ref(DefaultMethod),
-      response: answersToBody({ 200: answer(ContactMethod, 'The method that is now the default.', EtagHeader) },
-        'insufficient_user_authentication', 'proof_required', 'not_found', 'version_mismatch', 'method_not_usable', 'user_offboarded', 'channel_not_available'),
+      response: answersToBody({ 200: answer(ContactMethod, 'The method that is now the default.', EtagHeader), ...mayWait },
+        'insufficient_user_authentication', 'proof_required', 'not_found', 'version_mismatch', 'method_not_usable', 'user_frozen', 'user_offboarded', 'channel_not_available'),
     },
   }, async (request, reply) => {
     const { actor, body } = request
-    const method = await deps.db.inTenant(actor.tenantId, (tx) => chooseDefault(deps, tx, actor, userIdOf(request)!, body, precondition(request)))
+    const method = await deps.db.inTenant(actor.tenantId, (tx) => chooseOrAsk(deps, tx, actor, userIdOf(request)!, body, precondition(request)))
+    if (isWaiting(method)) return sendAnswer(reply, waitingAnswer(method))
     return reply.header('etag', etagOf(method.version)).send(method)
   })
 }

@@ -67,6 +67,10 @@ export const mayBeUsed = (kind: MethodKind, country: string | null, { countries,
 export const purposesOf = (kind: MethodKind, policy: PolicyDocument): ContactMethod['purposes'] =>
   countsForMfa(kind, policy) ? ['mfa', 'recovery', 'notice'] : ['recovery', 'notice']
 
+/** Whether a method counts towards the policy: an active one; of someone who must register again, one that they verified since. */
+export const countsSince = ({ status, verified_at: verifiedAt }: { status: string, verified_at: Date | null }, againSince: Date | null): boolean =>
+  status === 'active' && (againSince === null || (verifiedAt !== null && verifiedAt > againSince))
+
 /** Whether a set of active methods meets what the policy requires. */
 export const meetsPolicy = (kinds: readonly Factor[], { registration }: PolicyDocument): boolean =>
   registration.required.every(({ count, oneOf }) => kinds.filter((kind) => oneOf.includes(kind)).length >= count)

@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import type { TenantTx } from '../../platform/db/index.ts'
 import type { Deps } from '../../platform/deps.ts'
 import type { Keys } from '../../platform/keys.ts'
@@ -40,6 +41,12 @@ export function messageRow ({ keys, random }: Pick<Deps, 'keys' | 'random'>, ten
     recipient: keys.seal('message', tenantId, recipientContext(id), JSON.stringify(message.recipient)),
     content: keys.seal('message', tenantId, contentContext(id), JSON.stringify(message.content)),
   }
+}
+
+/** Writes sealed messages that belong to no challenge; a worker sends them after the commit, unless it comes to that too late. */
+export async function queueMessages ({ db, now }: TenantTx, rows: Array<ReturnType<typeof messageRow>>, usefulHours: number): Promise<void> {
+  if (rows.length === 0) return
+  await db.insertInto('messages').values(rows.map((row) => ({ ...row, created_at: now, send_before: sql<Date>`clock_timestamp() + make_interval(hours => ${usefulHours})` }))).execute()
 }
 
 /** A queued message whose challenge was cancelled is not sent; one already with the carrier cannot be called back. */

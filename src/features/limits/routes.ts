@@ -13,7 +13,7 @@ export const limitRoutes = (deps: Deps, authority: Authority, targets: Targets):
   app.get('/v1/users/:userId/lockout', {
     schema: {
       operationId: 'readLockout', tags: ['Limits'], summary: 'Read whether a user is locked',
-      description: 'Ten wrong codes in a row lock the channels whose codes can be guessed, for 15 minutes; every five more double it, up to 24 hours.',
+      description: 'Ten wrong codes in a row lock the channels whose codes can be guessed, for 15 minutes; every five more double it, up to 24 hours. A link in a notice ("this was not me") freezes every change for 24 hours.',
       ...needs('lockout.read'), params: LockoutParams,
       response: answers({ 200: answer(Lockout, 'The locks in force, and the count of wrong codes.') }, 'not_found'),
     },
@@ -21,10 +21,10 @@ export const limitRoutes = (deps: Deps, authority: Authority, targets: Targets):
 
   app.delete('/v1/users/:userId/lockout', {
     schema: {
-      operationId: 'liftLockout', tags: ['Limits'], summary: 'Lift the lock of a user',
-      description: 'Lifts the locks of the user and of their methods, and clears the counts. For anyone but oneself; a privileged user\'s by a privileged administrator, without a second approver.',
+      operationId: 'liftLockout', tags: ['Limits'], summary: 'Lift the lock or the freeze of a user',
+      description: 'Lifts the locks of the user and of their methods, clears the counts, and lifts the freeze after someone said that a change was not theirs. For anyone but oneself; a privileged user\'s by a privileged administrator, without a second approver.',
       ...needs('lockout.lift'), params: LockoutParams,
-      response: answers({ 204: empty('Nothing is locked.') }, 'insufficient_user_authentication', 'not_found', 'user_offboarded'),
+      response: answers({ 204: empty('Nothing is locked or frozen.') }, 'insufficient_user_authentication', 'not_found', 'user_offboarded'),
     },
   }, async (request, reply) => {
     const { actor } = request

@@ -48,7 +48,7 @@ export const resetRoutes = (deps: Deps): FastifyPluginAsyncTypebox => async (app
   app.get('/v1/mfa-resets/:resetId', {
     schema: {
       operationId: 'readReset', tags: ['Resets'], summary: 'Read a reset',
-      description: 'One reset; its id comes from the answer to it, or from the history of the user.',
+      description: 'One reset; its id comes from the list of the user\'s resets.',
       ...needs('mfaResets.read'), params: ResetParams,
       response: answers({ 200: answer(Reset, 'The reset.') }, 'not_found'),
     },

@@ -1,12 +1,12 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { TenantTx } from '../../platform/db/index.ts'
-import type { Actor, Deps, Precondition } from '../../platform/deps.ts'
+import type { Actor, Deps, Precondition, PreconditionOf, Waiting } from '../../platform/deps.ts'
 import { parseEmail } from '../../platform/addresses/email.ts'
 import { isPhoneCountry, parsePhone } from '../../platform/addresses/phone.ts'
 import type { Keys } from '../../platform/keys.ts'
 import { Refusal } from '../../platform/refusal.ts'
+import { askForApproval, ifMatchOf, type Executor } from '../approvals/approvals.ts'
 import { record } from '../audit/audit.ts'
-import { refused } from '../authority/may.ts'
 import { requireStepUp } from '../authority/step-up.ts'
 import { lockOrganization, selectOrganization, updateOrganization, type OrganizationRow } from './queries.ts'
 import type { Organization, OrganizationChange } from './schema.ts'
@@ -26,11 +26,17 @@ export async function organizationDefaults (tx: TenantTx): Promise<{ name: strin
   return { name, locale, defaultCountry: default_country }
 }
 
+/** Where the organisation wants security notices to go; null where it has named nobody who can be reached. */
+export async function securityContactOf ({ keys }: Pick<Deps, 'keys'>, tx: TenantTx): Promise<{ email: string } | { phone: string } | null> {
+  const { email, phone } = toOrganization(keys, await selectOrganization(tx)).securityContact ?? {}
+  return email !== undefined ? { email } : phone !== undefined ? { phone } : null
+}
+
 /**
  * Changes the named fields. The default country is fixed once set. A new security contact would turn notices away
- * from whoever gets them now, so outside a sandbox it waits for a second approver.
+ * from whoever gets them now, so it waits for a second approver, with all that was asked for beside it.
  */
-export async function changeOrganization (deps: Deps, tx: TenantTx, actor: Actor, input: OrganizationChange, precondition: Precondition): Promise<Organization> {
+export async function changeOrganization (deps: Deps, tx: TenantTx, actor: Actor, input: OrganizationChange, precondition: Precondition): Promise<Organization | Waiting> {
   requireStepUp(actor, 'organization.write')
   const present = await lockOrganization(tx)
   precondition(present.version)
@@ -46,17 +52,31 @@ export async function changeOrganization (deps: Deps, tx: TenantTx, actor: Actor
   const changed = (Object.keys(input) as (keyof OrganizationChange)[]).filter((field) => !isDeepStrictEqual(before[field], after[field]))
   if (changed.length === 0) return before
 
-  const waits = changed.includes('securityContact')
-  if (waits && !actor.sandbox) throw refused('organization.write', null, 'second_approver')
+  if (changed.includes('securityContact') && actor.approvedBy === undefined) {
+    return askForApproval(deps, tx, actor, {
+      action: 'organization.change', userId: null, request: { input, ...ifMatchOf(precondition) } satisfies ChangeRequest,
+      details: { fields: changed },
+    })
+  }
   const { address, phone, technicalContact, securityContact, privacyContact } = after
   const contacts: Contacts = { address, phone, technicalContact, securityContact, privacyContact }
   const row = await updateOrganization(tx, {
     name: after.name, locale: after.locale, default_country: after.defaultCountry,
     contacts: deps.keys.seal('organization', tx.tenantId, ['contacts'], JSON.stringify(contacts)),
   })
-  await record(deps, tx, actor, { action: 'organization.changed', details: { fields: changed, ...(waits && { unapproved: true }) } })
+  await record(deps, tx, actor, { action: 'organization.changed', details: { fields: changed } })
   return toOrganization(deps.keys, row)
 }
+
+interface ChangeRequest { input: OrganizationChange, ifMatch?: string }
+
+/** How a new security contact that waited is put in place. */
+export const organizationExecutors = (preconditionOf: PreconditionOf) => ({
+  'organization.change': {
+    summary: 'Change the security contact of the organisation',
+    execute: async (deps, tx, actor, { input, ifMatch }) => { await changeOrganization(deps, tx, actor, input, preconditionOf(ifMatch)) },
+  } satisfies Executor<ChangeRequest>,
+})
 
 /** Checks numbers and addresses and writes numbers as E.164. */
 function readContacts (input: OrganizationChange, defaultCountry: string | null): OrganizationChange {

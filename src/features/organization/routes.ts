@@ -2,8 +2,10 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Deps } from '../../platform/deps.ts'
 import { needs } from '../../platform/http/auth.ts'
 import { etagOf, notModified, precondition } from '../../platform/http/etags.ts'
+import { sendAnswer } from '../../platform/http/idempotency.ts'
 import { answers, answersToBody } from '../../platform/http/problems.ts'
 import { answer, empty, EtagHeader, IfMatchHeader, IfNoneMatchHeader, ref } from '../../platform/http/schemas.ts'
+import { isWaiting, mayWait, waitingAnswer } from '../../platform/http/waiting.ts'
 import { changeOrganization, readOrganization } from './organization.ts'
 import { Organization, OrganizationChange } from './schema.ts'
 
@@ -26,13 +28,14 @@ export const organizationRoutes = (deps: Deps): FastifyPluginAsyncTypebox => asy
   app.patch('/v1/organization', {
     schema: {
       operationId: 'changeOrganization', tags: ['Organization'], summary: 'Change the organisation',
-      description: 'Changes the named fields. The default country is fixed once set. A new security contact needs a second approver, except in a sandbox.',
+      description: 'Changes the named fields. The default country is fixed once set. With a new security contact all of it waits for a second approver.',
       ...needs('organization.write'), headers: IfMatchHeader, body: ref(OrganizationChange),
-      response: answersToBody({ 200: answer(Organization, 'The organisation as it is now.', EtagHeader) },
+      response: answersToBody({ 200: answer(Organization, 'The organisation as it is now.', EtagHeader), ...mayWait },
         'insufficient_user_authentication', 'version_mismatch', 'invalid_phone_number', 'phone_number_not_allowed', 'invalid_email', 'country_immutable'),
     },
   }, async (request, reply) => {
     const organization = await deps.db.inTenant(request.actor.tenantId, (tx) => changeOrganization(deps, tx, request.actor, request.body, precondition(request)))
+    if (isWaiting(organization)) return sendAnswer(reply, waitingAnswer(organization))
     return reply.header('etag', etagOf(organization.version)).send(organization)
   })
 }

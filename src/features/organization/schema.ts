@@ -21,7 +21,7 @@ const fields = {
   address: Nullable(Address),
   phone: Nullable(Type.String({ minLength: 1, maxLength: 100 })),
   technicalContact: Nullable(Contact),
-  securityContact: Nullable(Contact, { description: 'Gets security notices. A new one needs a second approver.' }),
+  securityContact: Nullable(Contact, { description: 'Gets security notices. A new one waits for a second approver.' }),
   privacyContact: Nullable(Contact),
   locale: LanguageTag,
   defaultCountry: Nullable(Country, { description: 'Settles numbers in national format. Fixed once set.' }),

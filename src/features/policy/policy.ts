@@ -1,9 +1,10 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { TenantTx } from '../../platform/db/index.ts'
-import type { Actor, Authority, Deps, Precondition } from '../../platform/deps.ts'
+import type { Actor, Authority, Deps, Precondition, PreconditionOf, Waiting } from '../../platform/deps.ts'
 import { isPhoneCountry } from '../../platform/addresses/phone.ts'
 import { Refusal } from '../../platform/refusal.ts'
 import type { Factor } from '../../vocabulary.ts'
+import { askForApproval, ifMatchOf, type Executor } from '../approvals/approvals.ts'
 import { record } from '../audit/audit.ts'
 import { lockPolicy, selectPolicy, updatePolicy, type PolicyRow } from './queries.ts'
 import { defaultPolicy, hourlyMax, type Policy, type PolicyChange, type PolicyDocument } from './schema.ts'
@@ -31,11 +32,11 @@ export async function readPolicy ({ db }: Deps, { tenantId }: Actor): Promise<Po
 }
 
 /**
- * Changes the named fields. A policy that is weaker anywhere waits for a second approver; in a sandbox it takes
- * effect at once and the audit row says `unapproved`. A dry run says what would happen and changes nothing.
+ * Changes the named fields. A policy that is weaker anywhere waits for a second approver. A dry run says what would
+ * happen and changes nothing.
  */
-export async function changePolicy (deps: Deps, tx: TenantTx, authority: Authority, actor: Actor, input: PolicyChange, dryRun: boolean, precondition: Precondition): Promise<Policy> {
-  authority.requireStepUp(actor, 'policy.write')
+export async function changePolicy (deps: Deps, tx: TenantTx, authority: Authority, actor: Actor, input: PolicyChange, dryRun: boolean, precondition: Precondition): Promise<Policy | Waiting> {
+  if (!dryRun) authority.requireStepUp(actor, 'policy.write')
   refuseUnknownCountries(input.countries ?? [])
   const present = await lockPolicy(tx)
   precondition(present.version)
@@ -45,17 +46,31 @@ export async function changePolicy (deps: Deps, tx: TenantTx, authority: Authori
 
   const changed = fieldsThatDiffer(before, after)
   const weaker = weakerFields(before, after)
-  const waits = weaker.length > 0 && !actor.sandbox
+  const waits = weaker.length > 0 && actor.approvedBy === undefined
   if (dryRun) {
-    const refusal = waits ? { allowed: false, rule: 'second_approver' } : { allowed: true }
-    return { ...toPolicy({ ...present, document: JSON.parse(JSON.stringify(after)) as PolicyRow['document'] }), dryRun: true, ...refusal, changed, weaker }
+    return { ...toPolicy({ ...present, document: JSON.parse(JSON.stringify(after)) as PolicyRow['document'] }), dryRun: true, allowed: true, waitsForApproval: waits, changed, weaker }
   }
   if (changed.length === 0) return toPolicy(present)
-  if (waits) throw authority.refused('policy.write', null, 'second_approver')
+  if (waits) {
+    return askForApproval(deps, tx, actor, {
+      action: 'policy.change', userId: null, request: { input, ...ifMatchOf(precondition) } satisfies ChangeRequest,
+      details: { fields: changed, weaker, change: input },
+    })
+  }
   const row = await updatePolicy(tx, JSON.stringify(after))
-  await record(deps, tx, actor, { action: 'policy.changed', details: { fields: changed, ...(weaker.length > 0 && { weaker, unapproved: true }) } })
+  await record(deps, tx, actor, { action: 'policy.changed', details: { fields: changed, ...(weaker.length > 0 && { weaker }) } })
   return toPolicy(row)
 }
+
+interface ChangeRequest { input: PolicyChange, ifMatch?: string }
+
+/** How a weaker policy that waited is put in force. */
+export const policyExecutors = (authority: Authority, preconditionOf: PreconditionOf) => ({
+  'policy.change': {
+    summary: 'Put a weaker policy in force',
+    execute: async (deps, tx, actor, { input, ifMatch }) => { await changePolicy(deps, tx, authority, actor, input, false, preconditionOf(ifMatch)) },
+  } satisfies Executor<ChangeRequest>,
+})
 
 /** A stored document holds what was set; a field that came later has its default. */
 const documentOf = (row: Pick<PolicyRow, 'document'>): PolicyDocument => merged(defaultPolicy, row.document as PolicyChange)

@@ -2,8 +2,10 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Authority, Deps } from '../../platform/deps.ts'
 import { needs } from '../../platform/http/auth.ts'
 import { etagOf, notModified, precondition } from '../../platform/http/etags.ts'
+import { sendAnswer } from '../../platform/http/idempotency.ts'
 import { answers, answersToBody } from '../../platform/http/problems.ts'
 import { answer, empty, EtagHeader, IfMatchHeader, IfNoneMatchHeader, ref } from '../../platform/http/schemas.ts'
+import { isWaiting, mayWait, waitingAnswer } from '../../platform/http/waiting.ts'
 import { changePolicy, readPolicy } from './policy.ts'
 import { Policy, PolicyChange, PolicyQuery } from './schema.ts'
 
@@ -27,14 +29,15 @@ export const policyRoutes = (deps: Deps, authority: Authority): FastifyPluginAsy
     config: { boundsCode: 'policy_out_of_bounds' },
     schema: {
       operationId: 'changePolicy', tags: ['Policy'], summary: 'Change the policy',
-      description: 'Changes the named fields; in force at once on every replica. A policy that is weaker anywhere needs a second approver, except in a sandbox. With `dryRun=true` it says what would happen.',
+      description: 'Changes the named fields; in force at once on every replica. A policy that is weaker anywhere waits for a second approver. With `dryRun=true` it says what would happen.',
       ...needs('policy.write'), querystring: PolicyQuery, headers: IfMatchHeader, body: ref(PolicyChange),
-      response: answersToBody({ 200: answer(Policy, 'The policy in force; in a dry run, as it would be.', EtagHeader) },
+      response: answersToBody({ 200: answer(Policy, 'The policy in force; in a dry run, as it would be.', EtagHeader), ...mayWait },
         'insufficient_user_authentication', 'version_mismatch', 'policy_out_of_bounds'),
     },
   }, async (request, reply) => {
     const dryRun = request.query.dryRun ?? false
     const policy = await deps.db.inTenant(request.actor.tenantId, (tx) => changePolicy(deps, tx, authority, request.actor, request.body, dryRun, precondition(request)))
+    if (isWaiting(policy)) return sendAnswer(reply, waitingAnswer(policy))
     return reply.header('etag', etagOf(policy.version)).send(policy)
   })
 }

@@ -93,9 +93,9 @@ export const Policy = closed({
   updatedAt: Timestamp,
   dryRun: Type.Optional(Type.Literal(true, { description: 'Only in a dry run, as the fields below: this is the policy as it would be.' })),
   allowed: Type.Optional(Type.Boolean({ description: 'Whether the caller may make this change.' })),
-  rule: Type.Optional(Type.String({ description: 'The rule that forbids it.' })),
+  waitsForApproval: Type.Optional(Type.Boolean({ description: 'Whether it would wait for a second approver.' })),
   changed: Type.Optional(Type.Array(Type.String(), { description: 'Fields that would change.' })),
-  weaker: Type.Optional(Type.Array(Type.String(), { description: 'Fields that would become weaker: they need a second approver.' })),
+  weaker: Type.Optional(Type.Array(Type.String(), { description: 'Fields that would become weaker: they wait for a second approver.' })),
 }, {
   $id: 'Policy', title: 'Policy',
   examples: [{ version: 1, ...example, createdAt: '2026-11-22T09:30:00.000Z', updatedAt: '2026-11-22T09:30:00.000Z' }],

@@ -5,6 +5,7 @@ import type { Actor, Deps } from '../../platform/deps.ts'
 import type { Keys } from '../../platform/keys.ts'
 import { lookupEmail } from '../../platform/addresses/email.ts'
 import { notFound } from '../../platform/refusal.ts'
+import { turns } from '../../platform/turns.ts'
 import { record } from '../audit/audit.ts'
 import type { Content, Recipient } from '../delivery/delivery.ts'
 import { inboxContext } from './provider.ts'
@@ -13,7 +14,7 @@ import type { MessageQuery, SandboxClock, SandboxFault, SandboxMessage, SandboxT
 
 const pollMs = 100
 /** However many wait for a message, so many look at a time: connections are left for everyone else. */
-const looksAtOnce = 3
+const inTurn = turns(3)
 
 /** Outside a sandbox, or where the operator does not allow one, these routes are not there. */
 export function requireSandbox (actor: Actor, allowed: boolean): void {
@@ -31,21 +32,6 @@ export async function readMessages (deps: Deps, actor: Actor, query: MessageQuer
     const rows = await (query.waitSeconds ? inTurn(look) : look())
     if (rows.length > 0 || performance.now() >= until) return { items: rows.map((row) => toMessage(keys, row)) }
     await pause(pollMs)
-  }
-}
-
-let looking = 0
-const inLine: Array<() => void> = []
-
-async function inTurn<T> (look: () => Promise<T>): Promise<T> {
-  if (looking >= looksAtOnce) await new Promise<void>((resolve) => { inLine.push(resolve) })
-  else looking++
-  try {
-    return await look()
-  } finally {
-    const next = inLine.shift()
-    if (next) next() // takes over the place
-    else looking--
   }
 }
 

@@ -13,6 +13,7 @@ export interface UserFacts {
   since: string | null
   reason: string | null
   lockedUntil: string | null
+  frozenUntil: string | null
   /** Wrong codes in a row on a method, by its id. */
   wrongCodes: Record<string, number> | null
 }

@@ -14,7 +14,7 @@ type Registration = SignInRequirements['registration']
 export interface Surroundings { keys: Keys, tenantId: string, policy: PolicyDocument, at: Date }
 
 const nothingToSay: UserFacts = {
-  status: 'active', privileged: false, sessionsValidFrom: null, devicesValidFrom: null, since: null, reason: null, lockedUntil: null, wrongCodes: null,
+  status: 'active', privileged: false, sessionsValidFrom: null, devicesValidFrom: null, since: null, reason: null, lockedUntil: null, frozenUntil: null, wrongCodes: null,
 }
 
 /** What the sign-in page must ask this user for. Only masks leave here. */
@@ -35,7 +35,7 @@ export function requirementsOf (around: Surroundings, userId: string, { facts, m
   const again = state.startsWith('reregistration')
   return {
     userId, state, since: again ? timeOf(user.since) : null, reason: again ? user.reason as SignInRequirements['reason'] : null,
-    next: denied ? 'deny' : user.lockedUntil !== null ? 'wait' : registers ? 'register' : usable.length === 0 ? 'wait' : 'challenge',
+    next: denied ? 'deny' : user.lockedUntil !== null ? 'wait' : registers ? user.frozenUntil !== null ? 'wait' : 'register' : usable.length === 0 ? 'wait' : 'challenge',
     registration: {
       missing: state === 'registered' || state === 'disabled' || state === 'offboarded' ? [] : missingOf(kinds, policy),
       acceptedProofs: registers ? proofsOf(around, userId, user, allowed.filter(isOpen)) : [],
@@ -44,7 +44,7 @@ export function requirementsOf (around: Surroundings, userId: string, { facts, m
     methods: inOrder(usable, policy).map((method) => ({
       id: method.id, kind: method.kind, display: maskOf(around, userId, method), channels: channelsFor(method), isDefault: method.default_channel !== null,
     })),
-    lockedUntil: timeOf(user.lockedUntil), frozenUntil: null, sessionsValidFrom: timeOf(user.sessionsValidFrom), devicesValidFrom: timeOf(user.devicesValidFrom),
+    lockedUntil: timeOf(user.lockedUntil), frozenUntil: timeOf(user.frozenUntil), sessionsValidFrom: timeOf(user.sessionsValidFrom), devicesValidFrom: timeOf(user.devicesValidFrom),
   }
 }
 

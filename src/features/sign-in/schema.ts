@@ -44,7 +44,7 @@ export const SignInRequirements = closed({
   state: oneOf(signInStates, { description: '`registered`: the active methods meet the policy. `reregistration…`: after a reset, only methods that were verified since count. A lock stands beside the state.' }),
   since: Nullable(Timestamp, { description: 'Since when the user must register again.' }),
   reason: Nullable(oneOf(resetReasons, { description: 'Why they must.' })),
-  next: oneOf(nextSteps, { description: '`challenge`: start a `signIn` challenge with one of `methods`. `register`: send the person to register what is missing. `wait`: until `lockedUntil`, or, where that is null, until an administrator lifts the lock. `deny`: nothing helps here.' }),
+  next: oneOf(nextSteps, { description: '`challenge`: start a `signIn` challenge with one of `methods`. `register`: send the person to register what is missing. `wait`: until `lockedUntil`; where that is null and something has to be registered, until `frozenUntil`; where both are null, until an administrator lifts the lock. `deny`: nothing helps here.' }),
   registration: Registration,
   methods: Type.Array(SignInMethod, { description: 'What a challenge can be started with, the default first. An e-mail only where the policy counts it.' }),
   lockedUntil: Nullable(Timestamp, { description: 'Until when codes are not judged; null where they are.' }),

@@ -1,6 +1,7 @@
 import type { Actor, Deps } from '../../platform/deps.ts'
 import type { Action } from '../../vocabulary.ts'
 import { judgementOn } from '../authority/verdict.ts'
+import { policyInForce } from '../policy/policy.ts'
 import { knownUser, targetOf } from '../users/users.ts'
 import type { AllowedActions } from './schema.ts'
 
@@ -13,6 +14,6 @@ export const actionsOnUsers = [
 
 /** Each action on a user, with the answer of the function that decides when it is asked for, and the rule that decided. */
 export async function readAllowedActions ({ db }: Deps, actor: Actor, userId: string): Promise<AllowedActions> {
-  const target = targetOf(await db.inTenant(actor.tenantId, (tx) => knownUser(tx, userId)))
-  return { userId, items: actionsOnUsers.map((action) => ({ action, ...judgementOn(actor, action, target) })) }
+  const { target, policy } = await db.inTenant(actor.tenantId, async (tx) => ({ target: targetOf(await knownUser(tx, userId)), policy: await policyInForce(tx) }))
+  return { userId, items: actionsOnUsers.map((action) => ({ action, ...judgementOn(actor, action, target, policy) })) }
 }

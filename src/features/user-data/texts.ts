@@ -39,6 +39,7 @@ const sentences: Readonly<Record<string, (details: Details) => string>> = {
   'challenge.exhausted': (details) => `Five wrong codes by ${channelOf(details)}.`,
   'mfa.reset': (details) => `The sign-in methods were reset${reasonOf(details) ? ` (${reasonOf(details)})` : ''}.`,
   'pass.issued': () => 'A temporary access pass was issued.',
+  'pass.used': () => 'A temporary access pass was used.',
   'pass.voided': () => 'A temporary access pass was made void.',
   'sessions.revoked': () => 'All sessions were ended.',
   'breakGlass.used': () => 'An administrator acted without a second approver.',

@@ -10,18 +10,24 @@ import { signInEmailContext, signInEmailOf } from './users.ts'
 /** May the caller change these fields of this user? Throws if not. Handed in: users import no authority. */
 export type JudgeChange = (row: UserRow, changed: readonly (keyof UserChange)[]) => void
 
+/** Tells of a new sign-in e-mail. Handed in: users import no notices. */
+export type TellSignInEmail = (deps: Deps, tx: TenantTx, before: UserRow, after: UserRow) => Promise<void>
+
 /** Makes the user or changes the named fields; every other field keeps its value. Simultaneous twins make one. */
-export async function putUser (deps: Deps, tx: TenantTx, actor: Actor, userId: string, input: UserChange, judge: JudgeChange, precondition: Precondition): Promise<{ row: UserRow, created: boolean }> {
+export async function putUser (deps: Deps, tx: TenantTx, actor: Actor, userId: string, input: UserChange, judge: JudgeChange, precondition: Precondition, tellSignInEmail: TellSignInEmail): Promise<{ row: UserRow, created: boolean }> {
   const email = readEmail(input.signInEmail)
   const present = await lockUser(tx, userId)
-  if (!present) {
+  if (!present || present.erased_at !== null) {
     precondition(null)
-    const made = await insertUnlessPresent(tx, {
-      tenant_id: tx.tenantId, user_id: userId, created_at: tx.now, updated_at: tx.now,
+    const columns = {
       display_name: input.displayName ?? null, locale: input.locale ?? null, privileged: input.privileged ?? false, status: input.status ?? 'active',
       ...emailColumns(deps, tx, userId, email ?? null),
-    })
-    if (!made) return putUser(deps, tx, actor, userId, input, judge, precondition) // a twin was first: now it is a change
+    }
+    // Of someone who left, and whose data is erased, nothing but the id is left: whoever has it now is new.
+    if (present) await updateUser(tx, userId, { ...columns, created_at: tx.now, erased_at: null })
+    else if (!await insertUnlessPresent(tx, { tenant_id: tx.tenantId, user_id: userId, created_at: tx.now, updated_at: tx.now, ...columns })) {
+      return putUser(deps, tx, actor, userId, input, judge, precondition, tellSignInEmail) // a twin was first: now it is a change
+    }
     await record(deps, tx, actor, { action: 'user.created', userId, details: { fields: Object.keys(input) } })
     return { row: (await lockUser(tx, userId))!, created: true }
   }
@@ -40,8 +46,10 @@ export async function putUser (deps: Deps, tx: TenantTx, actor: Actor, userId: s
     ...(input.privileged !== undefined && { privileged: input.privileged }),
     ...(input.status !== undefined && { status: input.status }),
     ...(email !== undefined && emailColumns(deps, tx, userId, email)),
+    ...(changed.includes('signInEmail') && { sign_in_email_replaced_at: present.sign_in_email === null ? null : tx.now }),
   })
   await record(deps, tx, actor, { action: 'user.changed', userId, details: { fields: changed } })
+  if (changed.includes('signInEmail')) await tellSignInEmail(deps, tx, present, row)
   return { row, created: false }
 }
 

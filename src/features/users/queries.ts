@@ -22,10 +22,42 @@ export const updateUser = ({ db, tenantId, now }: TenantTx, userId: string, set:
     .where('tenant_id', '=', tenantId).where('user_id', '=', userId).returningAll().executeTakeFirstOrThrow()
 
 /** By the server's own clock, and never backwards. The user resource does not show it: its version stays. */
-export function endSessions ({ db, tenantId }: TenantTx, userId: string, devices: boolean): Promise<UserRow> {
+export function endSessions ({ db, tenantId }: TenantTx, userId: string, { sessions, devices }: { sessions: boolean, devices: boolean }): Promise<UserRow> {
   const now = (column: 'sessions_valid_from' | 'devices_valid_from') => sql<Date>`greatest(${sql.ref(column)}, date_trunc('milliseconds', statement_timestamp()))`
-  return db.updateTable('users').set({ sessions_valid_from: now('sessions_valid_from'), ...(devices && { devices_valid_from: now('devices_valid_from') }) })
+  const kept = (column: 'sessions_valid_from' | 'devices_valid_from') => sql<Date>`${sql.ref(column)}`
+  return db.updateTable('users').set({ sessions_valid_from: (sessions ? now : kept)('sessions_valid_from'), devices_valid_from: (devices ? now : kept)('devices_valid_from') })
     .where('tenant_id', '=', tenantId).where('user_id', '=', userId).returningAll().executeTakeFirstOrThrow()
+}
+
+/** Gives the epoch as it is now. The user resource does not show it: its version stays. */
+export async function incrementEpoch ({ db, tenantId }: TenantTx, userId: string): Promise<number> {
+  const { mfa_epoch: epoch } = await db.updateTable('users').set({ mfa_epoch: sql`mfa_epoch + 1` })
+    .where('tenant_id', '=', tenantId).where('user_id', '=', userId).returning('mfa_epoch').executeTakeFirstOrThrow()
+  return epoch
+}
+
+export async function setReregistration ({ db, tenantId }: TenantTx, userId: string, since: Date | null, reason: string | null): Promise<void> {
+  await db.updateTable('users').set({ reregistration_since: since, reregistration_reason: reason }).where('tenant_id', '=', tenantId).where('user_id', '=', userId).execute()
+}
+
+/** The user resource does not show it: its version stays. */
+export async function setFrozen ({ db, tenantId }: TenantTx, userId: string, until: Date): Promise<void> {
+  await db.updateTable('users').set({ frozen_until: until }).where('tenant_id', '=', tenantId).where('user_id', '=', userId).execute()
+}
+
+/** True if the user was frozen. */
+export async function endFreeze ({ db, tenantId, now }: TenantTx, userId: string): Promise<boolean> {
+  const ended = await db.updateTable('users').set({ frozen_until: null }).where('tenant_id', '=', tenantId).where('user_id', '=', userId).where('frozen_until', '>', now).returning('user_id').executeTakeFirst()
+  return ended !== undefined
+}
+
+/** True for the one of several at once that tells the user of a lock; false where they were told within the last day. */
+export async function noteLockTold ({ db, tenantId, now }: TenantTx, userId: string): Promise<boolean> {
+  const dayAgo = new Date(now.getTime() - 86_400_000)
+  const noted = await db.updateTable('users').set({ lock_told_at: now }).where('tenant_id', '=', tenantId).where('user_id', '=', userId)
+    .where((row) => row.or([row('lock_told_at', 'is', null), row('lock_told_at', '<=', dayAgo), row('lock_told_at', '>', now)])) // of the future: before a sandbox's clock was moved back
+    .returning('user_id').executeTakeFirst()
+  return noted !== undefined
 }
 
 /** True if the user was not privileged before. */

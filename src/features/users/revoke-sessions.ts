@@ -9,7 +9,7 @@ import { lockedUser, targetOf } from './users.ts'
 export async function revokeSessions (deps: Deps, tx: TenantTx, authority: Authority, actor: Actor, userId: string, { reason, note, forgetDevices = false }: NewSessionRevocation): Promise<SessionRevocation> {
   authority.judgeTarget(actor, 'sessions.revoke', targetOf(await lockedUser(tx, userId)))
   authority.requireStepUp(actor, 'sessions.revoke')
-  const { sessions_valid_from: sessions, devices_valid_from: devices } = await endSessions(tx, userId, forgetDevices)
+  const { sessions_valid_from: sessions, devices_valid_from: devices } = await endSessions(tx, userId, { sessions: true, devices: forgetDevices })
   await record(deps, tx, actor, {
     action: 'sessions.revoked', userId,
     details: { forgetDevices, ...(reason !== undefined && { reason }), ...(note !== undefined && { note: withoutPersonalData(note) }) },

@@ -4,15 +4,18 @@ import type { TenantTx } from '../../platform/db/index.ts'
 import { needs, userIdOf } from '../../platform/http/auth.ts'
 import { etagOf, notModified, precondition } from '../../platform/http/etags.ts'
 import { once, sendAnswer } from '../../platform/http/idempotency.ts'
+import { isWaiting, mayWait, waitingAnswer } from '../../platform/http/waiting.ts'
 import { answers, answersToBody } from '../../platform/http/problems.ts'
 import { answer, empty, EtagHeader, IdempotencyHeader, IfMatchHeader, IfNoneMatchHeader, locationHeader, ReplayedHeader, ref } from '../../platform/http/schemas.ts'
 import { changeUser } from './change.ts'
+import { clearPrivilege } from './privilege.ts'
+import type { TellSignInEmail } from './put.ts'
 import { listUsers, readUser, searchUsers } from './read.ts'
 import { revokeSessions } from './revoke-sessions.ts'
 import { NewSessionRevocation, RevealQuery, SessionRevocation, User, UserChange, UserList, UserListQuery, UserParams, UserSearch } from './schema.ts'
 
 /** `defaultCountry` settles a number in national format; it belongs to the organisation. */
-export const userRoutes = (deps: Deps, authority: Authority, defaultCountry: (tx: TenantTx) => Promise<string | null>, limitCaller: LimitCaller): FastifyPluginAsyncTypebox => async (app) => {
+export const userRoutes = (deps: Deps, authority: Authority, defaultCountry: (tx: TenantTx) => Promise<string | null>, limitCaller: LimitCaller, tellSignInEmail: TellSignInEmail): FastifyPluginAsyncTypebox => async (app) => {
   app.addSchema(User)
   app.addSchema(UserList)
   app.addSchema(UserChange)
@@ -23,15 +26,19 @@ export const userRoutes = (deps: Deps, authority: Authority, defaultCountry: (tx
   app.put('/v1/users/:userId', {
     schema: {
       operationId: 'putUser', tags: ['Users'], summary: 'Make or change a user',
-      description: 'Makes the user, or changes the named fields; every other field keeps its value. Clearing `privileged`, and changing the sign-in e-mail or the status of a privileged user, needs a second approver.',
+      description: 'Makes the user, or changes the named fields; every other field keeps its value. Changing the sign-in e-mail or the status of a privileged user waits for a second approver; `privileged` is not cleared here.',
       ...needs('users.write'), params: UserParams, headers: IfMatchHeader, body: ref(UserChange),
       response: answersToBody({
         200: answer(User, 'The user as they are now.', EtagHeader),
         201: answer(User, 'The user was made.', { ...EtagHeader, ...locationHeader('/v1/users/demo-user') }),
+        ...mayWait,
       }, 'insufficient_user_authentication', 'not_found', 'user_offboarded', 'version_mismatch', 'invalid_email', 'same_as_sign_in'),
     },
   }, async (request, reply) => {
-    const { user, created } = await changeUser(deps, authority, request.actor, userIdOf(request)!, request.body, precondition(request))
+    const { actor, body } = request
+    const changed = await deps.db.inTenant(actor.tenantId, (tx) => changeUser(deps, tx, authority, actor, userIdOf(request)!, body, precondition(request), tellSignInEmail))
+    if (isWaiting(changed)) return sendAnswer(reply, waitingAnswer(changed))
+    const { user, created } = changed
     if (created) reply.code(201).header('location', `/v1/users/${encodeURIComponent(user.userId)}`)
     return reply.header('etag', etagOf(user.version)).send(user)
   })
@@ -49,6 +56,19 @@ export const userRoutes = (deps: Deps, authority: Authority, defaultCountry: (tx
     const user = await readUser(deps, authority, request.actor, userIdOf(request)!, reveal, limitCaller)
     if (reveal) return reply.header('etag', etagOf(user.version)).send(user)
     return notModified(request, reply, user.version) ? reply : user
+  })
+
+  app.delete('/v1/users/:userId/privilege', {
+    schema: {
+      operationId: 'clearPrivilege', tags: ['Users'], summary: 'Make a user no longer privileged',
+      description: 'Waits for a second approver; of a user who is not privileged there is nothing to clear. Whoever uses an administrator\'s role after that is privileged again.',
+      ...needs('users.clearPrivilege'), params: UserParams, headers: IfMatchHeader,
+      response: answers({ 204: empty('The user is not privileged.'), ...mayWait }, 'insufficient_user_authentication', 'not_found', 'user_offboarded', 'version_mismatch'),
+    },
+  }, async (request, reply) => {
+    const { actor } = request
+    const waiting = await deps.db.inTenant(actor.tenantId, (tx) => clearPrivilege(deps, tx, authority, actor, userIdOf(request)!, precondition(request)))
+    return waiting ? sendAnswer(reply, waitingAnswer(waiting)) : reply.code(204).send()
   })
 
   app.get('/v1/users', {

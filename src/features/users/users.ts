@@ -2,10 +2,10 @@ import type { TenantTx } from '../../platform/db/index.ts'
 import type { Actor, Deps, Targets } from '../../platform/deps.ts'
 import type { Keys } from '../../platform/keys.ts'
 import { maskEmail } from '../../platform/addresses/email.ts'
-import { notFound } from '../../platform/refusal.ts'
+import { notFound, Refusal } from '../../platform/refusal.ts'
 import type { UserStatus } from '../../vocabulary.ts'
 import { record, type AuditActor } from '../audit/audit.ts'
-import { insertUnlessPresent, lockUser, selectUser, setFirstRegistered, setPrivileged, type UserRow } from './queries.ts'
+import { endFreeze, insertUnlessPresent, lockUser, selectUser, setFirstRegistered, setPrivileged, updateUser, type UserRow } from './queries.ts'
 import type { User } from './schema.ts'
 
 export type { UserRow }
@@ -26,10 +26,23 @@ export async function knownUser (tx: TenantTx, userId: string): Promise<UserRow>
   return row
 }
 
+/** Until when nothing of the user may be changed; null where it may. */
+export const frozenUntilOf = ({ frozen_until: until }: Pick<UserRow, 'frozen_until'>, now: Date): Date | null => until !== null && until > now ? until : null
+
+/** Throws while the user is frozen. An administrator lifts that, together with a lock. */
+export function requireNotFrozen (row: UserRow, now: Date): void {
+  if (frozenUntilOf(row, now) !== null) throw userFrozen()
+}
+
+/** Why nothing of a user is changed for now. */
+export const userFrozen = () => new Refusal('user_frozen', 'Someone said that a change was not theirs. Until that is cleared up nothing of the user is changed.')
+
 /** For the features that are handed users instead of importing them. */
 export const targets: Targets = {
   known: async (tx, userId) => targetOf(await knownUser(tx, userId)),
   locked: async (tx, userId) => targetOf(await lockedUser(tx, userId)),
+  frozenUntil: async (tx, userId) => frozenUntilOf(await knownUser(tx, userId), tx.now),
+  thaw: (tx, userId) => endFreeze(tx, userId),
 }
 
 /** A person's first call makes their row. */
@@ -51,6 +64,9 @@ export async function markPrivileged (deps: Deps, tx: TenantTx, actor: Actor): P
     await record(deps, tx, actor, { action: 'user.markedPrivileged', userId: actor.subject, details: { roles: actor.roles } })
   }
 }
+
+/** For who leaves, and who comes back. The user must be locked. */
+export const setStatus = (tx: TenantTx, userId: string, status: UserStatus): Promise<UserRow> => updateUser(tx, userId, { status })
 
 /** Notes that a method that counts for MFA has become active for the first time. */
 export const noteFirstRegistration = (tx: TenantTx, row: UserRow): Promise<void> =>

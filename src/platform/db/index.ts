@@ -138,7 +138,8 @@ export function openDb ({ url, applicationName, connectionsMax = 10, acquireTime
     },
 
     async close () {
-      await Promise.all([db.destroy(), pipelines.end(), ...hot.map((client) => client.close())])
+      await db.destroy() // ends the pool only where it was used through it
+      await Promise.all([pool.ended ? undefined : pool.end(), pipelines.end(), ...hot.map((client) => client.close())])
     },
   }
 }

@@ -37,7 +37,7 @@ async function roleFaults (client: pg.Client, kind: LoginKind): Promise<string[]
            r.rolcreaterole as creates,
            exists (select 1 from pg_roles g where g.rolname = $1 and pg_has_role(current_user, g.oid, 'member')) as member,
            coalesce((select array_agg(c.relname::text order by c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace
-                      where n.nspname = 'public' and c.relkind in ('r', 'p') and pg_has_role(current_user, c.relowner, 'member')), '{}') as owns
+                      where (n.nspname = 'public' or c.relispartition) and c.relkind in ('r', 'p') and pg_has_role(current_user, c.relowner, 'member')), '{}') as owns
       from pg_roles r where r.rolname = current_user`, [group])
   const { name, superuser, bypasses, creates, owns, member } = role!
   if (superuser) return [`the role ${name} is a superuser`]
@@ -54,7 +54,7 @@ async function roleFaults (client: pg.Client, kind: LoginKind): Promise<string[]
 async function isolationFaults (client: pg.Client): Promise<string[]> {
   const { rows } = await client.query<{ relname: string }>(`
     select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
-     where n.nspname = 'public' and c.relkind in ('r', 'p') and not (c.relrowsecurity and c.relforcerowsecurity) order by 1`)
+     where (n.nspname = 'public' or c.relispartition) and c.relkind in ('r', 'p') and not (c.relrowsecurity and c.relforcerowsecurity) order by 1`)
   return rows.length === 0 ? [] : [`row-level security is not forced on: ${rows.map((row) => row.relname).join(', ')}`]
 }
 

@@ -33,6 +33,37 @@ export type JsonValue = JsonArray | JsonObject | JsonPrimitive;
 
 export type Timestamp = ColumnType<Date, Date | string, Date | string>;
 
+export interface Approvals {
+  action: string;
+  collect_until: Timestamp | null;
+  collected_at: Timestamp | null;
+  created_at: Timestamp;
+  decided_at: Timestamp | null;
+  decided_by: string | null;
+  details: Generated<string>;
+  expires_at: Timestamp;
+  id: string;
+  mac_key_version: number;
+  request: Buffer | null;
+  request_mac: Buffer;
+  requester: string;
+  resource_id: string | null;
+  status: Generated<string>;
+  tenant_id: string;
+  user_id: string | null;
+}
+
+export interface AuditCheckpoints {
+  events: number;
+  faults: number;
+  head: Buffer;
+  mac: Buffer;
+  mac_key_version: number;
+  made_at: Timestamp;
+  sequence: Int8;
+  tenant_id: string;
+}
+
 export interface AuditEvents {
   action: string;
   actor: string;
@@ -58,6 +89,7 @@ export interface AuditRefusals {
 
 export interface AuditSeals {
   chain_mac: Buffer;
+  event_at: Timestamp;
   event_id: string;
   mac_key_version: number;
   sealed_at: Generated<Timestamp>;
@@ -70,6 +102,12 @@ export interface AuditUnsealed {
   tenant_id: string;
 }
 
+export interface BreakGlassUses {
+  tenant_id: string;
+  used_at: Timestamp;
+  user_id: string;
+}
+
 export interface Challenges {
   address_bucket: string | null;
   attempted_at: Timestamp | null;
@@ -78,13 +116,13 @@ export interface Challenges {
   blind: Generated<boolean>;
   channel: string;
   code_key_version: number;
-  code_length: number;
+  code_length: number | null;
   code_mac: Buffer;
   context_display: Buffer | null;
   context_hash: Buffer | null;
   created_at: Timestamp;
   decoy: Generated<boolean>;
-  destination: string;
+  destination: string | null;
   destination_index: Buffer;
   ended_at: Timestamp | null;
   expires_at: Timestamp;
@@ -94,8 +132,10 @@ export interface Challenges {
   prefix_index: Buffer | null;
   proof_issued_at: Timestamp | null;
   purpose: string;
-  resend_available_at: Timestamp;
+  resend_available_at: Timestamp | null;
   sends_remaining: number;
+  shown_method_id: string | null;
+  spent_at: Timestamp | null;
   starter_id: string;
   starter_kind: string;
   status: string;
@@ -140,6 +180,7 @@ export interface ContactMethods {
   pre_verified: Generated<boolean>;
   removed_at: Timestamp | null;
   removed_by: string | null;
+  replaced_at: Timestamp | null;
   status: string;
   tenant_id: string;
   updated_at: Timestamp;
@@ -187,6 +228,68 @@ export interface Messages {
   user_id: string;
 }
 
+export interface MfaResets {
+  approval_id: string | null;
+  completed_at: Timestamp | null;
+  created_at: Timestamp;
+  expires_at: Timestamp | null;
+  id: string;
+  mfa_epoch: number | null;
+  outcome: Buffer | null;
+  reason: string;
+  request: Buffer | null;
+  requested_by: string;
+  requested_kind: string;
+  scope: string;
+  status: string;
+  tenant_id: string;
+  user_id: string;
+}
+
+export interface NoticeBudgets {
+  day: Timestamp;
+  sent: Generated<number>;
+  slot: number;
+  tenant_id: string;
+  told: Generated<boolean>;
+}
+
+export interface NoticeLinks {
+  country: string | null;
+  created_at: Timestamp;
+  destination_index: Buffer | null;
+  expires_at: Timestamp;
+  extension: Buffer | null;
+  id: string;
+  kind: string;
+  line_type: string | null;
+  method_id: string | null;
+  mfa_epoch: number;
+  pre_verified: Generated<boolean>;
+  reverts: Generated<boolean>;
+  tenant_id: string;
+  used_at: Timestamp | null;
+  user_id: string;
+  value: Buffer | null;
+  value_index: Buffer | null;
+  verified_at: Timestamp | null;
+}
+
+export interface Offboardings {
+  certified_at: Timestamp | null;
+  counts: Json | null;
+  erase_after: Timestamp;
+  erased_at: Timestamp | null;
+  id: string;
+  offboarded_at: Timestamp;
+  reason: Buffer | null;
+  requested_by: string;
+  status: string;
+  tenant_id: string;
+  undone_at: Timestamp | null;
+  user_id: string;
+}
+
 export interface Organizations {
   contacts: Buffer | null;
   created_at: Timestamp;
@@ -196,6 +299,26 @@ export interface Organizations {
   tenant_id: string;
   updated_at: Timestamp;
   version: Generated<number>;
+}
+
+export interface Passes {
+  basis: string | null;
+  code_key_version: number;
+  code_mac: Buffer;
+  created_at: Timestamp;
+  expires_at: Timestamp;
+  id: string;
+  issued_by: string;
+  mfa_epoch: number;
+  one_time: boolean;
+  starts_at: Timestamp;
+  tenant_id: string;
+  used_at: Timestamp | null;
+  user_id: string;
+  uses: Generated<number>;
+  version: Generated<number>;
+  void_at: Timestamp | null;
+  wrong_tries: Generated<number>;
 }
 
 export interface Policies {
@@ -223,6 +346,13 @@ export interface PrefixSends {
   verified: Generated<boolean[]>;
 }
 
+export interface RoleUses {
+  last_used_at: Timestamp;
+  role: string;
+  tenant_id: string;
+  user_id: string;
+}
+
 export interface SandboxFaults {
   channel: string;
   mode: string;
@@ -240,6 +370,7 @@ export interface SandboxMessages {
   recipient: Buffer;
   recipient_index: Buffer;
   tenant_id: string;
+  user_id: string | null;
 }
 
 export interface SendBudgets {
@@ -271,8 +402,11 @@ export interface Users {
   created_at: Timestamp;
   devices_valid_from: Timestamp | null;
   display_name: string | null;
+  erased_at: Timestamp | null;
   first_registered_at: Timestamp | null;
+  frozen_until: Timestamp | null;
   locale: string | null;
+  lock_told_at: Timestamp | null;
   mfa_epoch: Generated<number>;
   privileged: Generated<boolean>;
   reregistration_reason: string | null;
@@ -280,6 +414,7 @@ export interface Users {
   sessions_valid_from: Timestamp | null;
   sign_in_email: Buffer | null;
   sign_in_email_index: Buffer | null;
+  sign_in_email_replaced_at: Timestamp | null;
   status: Generated<string>;
   tenant_id: string;
   updated_at: Timestamp;
@@ -288,20 +423,29 @@ export interface Users {
 }
 
 export interface DB {
+  approvals: Approvals;
+  audit_checkpoints: AuditCheckpoints;
   audit_events: AuditEvents;
   audit_refusals: AuditRefusals;
   audit_seals: AuditSeals;
   audit_unsealed: AuditUnsealed;
+  break_glass_uses: BreakGlassUses;
   challenges: Challenges;
   code_failures: CodeFailures;
   contact_methods: ContactMethods;
   destination_sends: DestinationSends;
   idempotency_keys: IdempotencyKeys;
   messages: Messages;
+  mfa_resets: MfaResets;
+  notice_budgets: NoticeBudgets;
+  notice_links: NoticeLinks;
+  offboardings: Offboardings;
   organizations: Organizations;
+  passes: Passes;
   policies: Policies;
   prefix_blocks: PrefixBlocks;
   prefix_sends: PrefixSends;
+  role_uses: RoleUses;
   sandbox_faults: SandboxFaults;
   sandbox_messages: SandboxMessages;
   send_budgets: SendBudgets;

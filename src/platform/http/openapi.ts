@@ -9,8 +9,12 @@ export interface SignIn { authorizationUrl: string, tokenUrl: string, clientId: 
 const tags = [
   ['Users', 'People, as the identity provider knows them.'],
   ['Contact methods', 'Phones and alternate e-mails, and how they are verified and changed.'],
+  ['Authenticators', 'What a user has beside contact methods, temporary access passes among it.'],
   ['Challenges', 'One attempt to verify that a user controls a method.'],
   ['Sign-in', 'What the sign-in page must ask for.'],
+  ['Resets', 'An administrator takes methods away; the person registers again.'],
+  ['Off-boarding', 'Someone leaves: nothing of theirs works, and their data is erased later.'],
+  ['Approvals', 'What waits for a second person.'],
   ['Limits', 'Locks after wrong codes, and blocks of number prefixes.'],
   ['Organization', 'The tenant\'s own profile.'],
   ['Policy', 'The rules of the tenant, inside hard bounds.'],

@@ -2,9 +2,10 @@ import type { FastifyInstance } from 'fastify'
 import { Refusal, refusalCodes, statusOf, titleOf, type RefusalCode } from '../refusal.ts'
 import { advice } from './problem-advice.ts'
 
-const style = 'body{font:16px/1.5 system-ui,sans-serif;max-width:42rem;margin:3rem auto;padding:0 1rem;color:#1c2430;background:#fff}code{background:#eef1f5;padding:.1em .3em;border-radius:4px}a{color:#0b57d0}dt{font-weight:600;margin-top:1rem}@media(prefers-color-scheme:dark){body{color:#e6e9ee;background:#14181f}code{background:#252b36}a{color:#8ab4f8}}'
+const style = 'body{font:16px/1.5 system-ui,sans-serif;max-width:42rem;margin:3rem auto;padding:0 1rem;color:#1c2430;background:#fff}button{font:inherit;padding:.6rem 1rem;border:0;border-radius:6px;background:#b3261e;color:#fff;cursor:pointer}code{background:#eef1f5;padding:.1em .3em;border-radius:4px}a{color:#0b57d0}dt{font-weight:600;margin-top:1rem}@media(prefers-color-scheme:dark){body{color:#e6e9ee;background:#14181f}code{background:#252b36}a{color:#8ab4f8}}'
 
-const page = (title: string, body: string) =>
+/** A page in plain HTML, without a script. Who puts text of others into it escapes that first. */
+export const page = (title: string, body: string) =>
   `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>${title}</title><link rel="stylesheet" href="/problems/style.css"></head><body><main>${body}</main></body></html>`
 
 /** The pages that `type` of a problem points to: what the code means, and what to do. */

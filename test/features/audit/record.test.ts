@@ -38,8 +38,8 @@ async function everyChange (service: TestService): Promise<Change[]> {
     { action: 'defaultMethod.chosen', table: 'contact_methods', status: 200, run: () => ann.put('/v1/users/me/default-method', { methodId: office.id, channel: 'voice' }) },
     { action: 'contactMethods.revealed', status: 200, run: () => admin.get('/v1/users/ann/contact-methods?reveal=true') },
     { action: 'contactMethod.removed', table: 'contact_methods', status: 204, run: () => ann.delete(`/v1/users/me/contact-methods/${office.id}`) },
-    { action: 'organization.changed', table: 'organizations', status: 200, run: () => policyAdmin.patch('/v1/organization', { phone: '+14155550116', securityContact: { name: 'Eve', email: 'eve@example.net' } }) },
-    { action: 'policy.changed', table: 'policies', status: 200, run: () => policyAdmin.patch('/v1/policy', { alternateEmails: 2 }) },
+    { action: 'organization.changed', table: 'organizations', status: 200, run: () => policyAdmin.patch('/v1/organization', { phone: '+14155550116', technicalContact: { name: 'Eve', email: 'eve@example.net' } }) },
+    { action: 'policy.changed', table: 'policies', status: 200, run: () => policyAdmin.patch('/v1/policy', { codes: { length: 8 } }) },
     { action: 'sandbox.faultSet', table: 'sandbox_faults', status: 200, run: () => ann.put('/v1/sandbox/faults', { channel: 'voice', mode: 'error' }) },
     { action: 'sandbox.clockMoved', table: 'tenants', status: 200, run: () => ann.put('/v1/sandbox/clock', { offsetSeconds: 60 }) },
   ]

@@ -3,6 +3,7 @@ import { eventOf } from '../../../src/features/audit/audit.ts'
 import { insertEvent } from '../../../src/features/audit/queries.ts'
 import { testService } from '../../support/service.ts'
 import { asSuperuser } from '../../support/superuser.ts'
+import { copyOf, foreignId, row, seal, tamperWith, withoutPairs } from '../../support/tampering.ts'
 
 const service = await testService(t)
 const rowsWritten = 12
@@ -25,23 +26,13 @@ async function sealedLog () {
   })
   await service.deps.sealAudit(tenantId)
   await service.deps.sealAudit(otherId)
-  await asSuperuser(service, `drop table if exists latchkey_internal.events, latchkey_internal.seals;
-    create table latchkey_internal.events as table audit_events; create table latchkey_internal.seals as table audit_seals`)
-  const restore = () => asSuperuser(service, `delete from audit_events; delete from audit_seals; delete from audit_unsealed;
-    insert into audit_events table latchkey_internal.events; insert into audit_seals table latchkey_internal.seals`)
   const check = async (range = '') => (await auditor.get(`/v1/audit-events/verification${range}`)).body
-  const after = async (statement: string, range = '') => {
-    await asSuperuser(service, statement.replaceAll(':tenant', `'${tenantId}'`).replaceAll(':other', `'${otherId}'`))
-    const report = await check(range)
-    await restore()
-    return report
-  }
+  const tamper = await tamperWith(service, { tenantId, otherId })
+  const after = (statement: string, range = '') => tamper(statement, () => check(range))
   return { tenantId, check, after }
 }
 
-const intact = { intact: true, altered: [], missing: [], unsealed: [], waiting: 0 }
-const row = (number: number) => `tenant_id = :tenant and id = (select event_id from audit_seals s where s.tenant_id = :tenant and s.sequence = ${number})`
-const seal = (number: number) => `tenant_id = :tenant and sequence = ${number}`
+const intact = { intact: true, altered: [], missing: [], unsealed: [], waiting: 0, checkpoint: null }
 
 t.test('an untouched log is intact, as a whole and in any part', async (t) => {
   const { check } = await sealedLog()
@@ -73,6 +64,7 @@ t.test('an altered seal is named, whichever column it is, and it alone', async (
   const { after } = await sealedLog()
   const alterations: Record<string, string[]> = {
     mac_key_version: ['1', '9'], chain_mac: ['set_byte(chain_mac, 31, get_byte(chain_mac, 31) # 128)', '\'\''], sealed_at: ['sealed_at - interval \'1 ms\'', '\'infinity\''],
+    event_at: ['event_at + interval \'1 ms\'', 'event_at - interval \'3 months\'', '\'infinity\''],
   }
   const columns = await asSuperuser<{ name: string }>(service, 'select attname::text as name from pg_attribute where attrelid = \'audit_seals\'::regclass and attnum > 0 and not attisdropped order by attnum')
   t.same(columns.map(({ name }) => name), ['tenant_id', 'sequence', 'event_id', ...Object.keys(alterations)], 'every column there is')
@@ -91,15 +83,13 @@ t.test('an altered seal is named, whichever column it is, and it alone', async (
 
 t.test('what was deleted is named: rows, seals, and both', async (t) => {
   const { after } = await sealedLog()
-  const pairs = (numbers: string) => `delete from audit_events where tenant_id = :tenant and id in (select event_id from audit_seals where tenant_id = :tenant and sequence in (${numbers}));
-    delete from audit_seals where tenant_id = :tenant and sequence in (${numbers})`
   t.match(await after(`delete from audit_events where ${row(7)}`), { ...intact, intact: false, missing: [7] }, 'a row')
   t.match(await after(`delete from audit_events where ${row(13)}`), { ...intact, intact: false, missing: [13] }, 'the last row')
   t.match(await after(`delete from audit_seals where ${seal(7)}`), { intact: false, altered: [], missing: [7], unsealed: [/-/] }, 'a seal')
   t.match(await after(`delete from audit_seals where ${seal(13)}`), { intact: false, altered: [], unsealed: [/-/] }, 'the last seal')
-  t.match(await after(pairs('7')), { ...intact, intact: false, missing: [7] }, 'a pair')
-  t.match(await after(pairs('5, 6, 9')), { ...intact, intact: false, missing: [5, 6, 9] }, 'pairs')
-  t.match(await after(pairs('1, 2, 3')), { ...intact, intact: false, missing: [1, 2, 3] }, 'the beginning')
+  t.match(await after(withoutPairs('7')), { ...intact, intact: false, missing: [7] }, 'a pair')
+  t.match(await after(withoutPairs('5, 6, 9')), { ...intact, intact: false, missing: [5, 6, 9] }, 'pairs')
+  t.match(await after(withoutPairs('1, 2, 3')), { ...intact, intact: false, missing: [1, 2, 3] }, 'the beginning')
   t.match(await after('delete from audit_events where tenant_id = :tenant; delete from audit_seals where tenant_id = :tenant'), { ...intact, intact: false, missing: [1], checked: 0 }, 'everything')
   t.match(await after('delete from audit_seals where tenant_id = :tenant'), { intact: false, unsealed: { length: 13 } }, 'all seals')
   t.match(await after('delete from audit_events where tenant_id = :tenant'), { intact: false, missing: { length: 13 } }, 'all rows')
@@ -107,10 +97,9 @@ t.test('what was deleted is named: rows, seals, and both', async (t) => {
 
 t.test('what was put in or moved is named', async (t) => {
   const { after } = await sealedLog()
-  const copy = (number: number) => `insert into audit_events select tenant_id, '00000000-0000-7000-8000-000000000000', at, actor_kind, actor, action, outcome, user_id, request_id, details, mac_key_version, row_mac from audit_events where ${row(number)}`
-  t.match(await after(copy(7)), { intact: false, altered: [], missing: [], unsealed: ['00000000-0000-7000-8000-000000000000'] }, 'a row')
-  t.match(await after(`${copy(7)}; insert into audit_unsealed values (:tenant, '00000000-0000-7000-8000-000000000000')`), { intact: false, altered: [14], to: 14 }, 'a row queued for its number')
-  t.match(await after(`${copy(7)}; insert into audit_seals select tenant_id, 14, '00000000-0000-7000-8000-000000000000', mac_key_version, chain_mac, sealed_at from audit_seals where ${seal(13)}`), { intact: false, altered: [14] }, 'a row with a seal')
+  t.match(await after(copyOf(7)), { intact: false, altered: [], missing: [], unsealed: [foreignId] }, 'a row')
+  t.match(await after(`${copyOf(7)}; insert into audit_unsealed values (:tenant, '00000000-0000-7000-8000-000000000000')`), { intact: false, altered: [14], to: 14 }, 'a row queued for its number')
+  t.match(await after(`${copyOf(7)}; insert into audit_seals select tenant_id, 14, '00000000-0000-7000-8000-000000000000', mac_key_version, chain_mac, sealed_at from audit_seals where ${seal(13)}`), { intact: false, altered: [14] }, 'a row with a seal')
   t.match(await after(`update audit_events set tenant_id = :tenant where tenant_id = :other`), { intact: false, unsealed: { length: 1 } }, 'a row of another tenant')
 
   const swap = (table: string, columns: string) => `create table latchkey_internal.a as select * from ${table === 'audit_seals' ? `audit_seals where ${seal(5)}` : `audit_events where ${row(5)}`};
@@ -134,11 +123,10 @@ t.test('a part of the log answers for its own time', async (t) => {
   const range = `?from=${at(5)}&to=${at(8)}` // numbers 6, 7, 8
   for (const inside of [6, 7, 8]) t.match(await after(alter(inside), range), { intact: false, altered: [inside] }, `row ${inside}`)
   for (const outside of [2, 5, 9, 13]) t.match(await after(alter(outside), range), intact, `row ${outside}`)
-  const pair = (number: number) => `create table latchkey_internal.gone as select event_id from audit_seals where ${seal(number)}; delete from audit_seals where ${seal(number)};
-    delete from audit_events where tenant_id = :tenant and id in (select event_id from latchkey_internal.gone); drop table latchkey_internal.gone`
+  const pair = (number: number) => withoutPairs(String(number))
   for (const inside of [6, 7, 8]) t.match(await after(pair(inside), range), { from: 6, to: 8, intact: false, missing: [inside] }, `pair ${inside}, though nothing tells its time any more`)
   for (const outside of [4, 10]) t.match(await after(pair(outside), range), { from: 6, to: 8, ...intact }, `pair ${outside}`)
-  t.match(await after([6, 7, 8].map(pair).join(';'), range), { from: 6, to: 8, checked: 0, intact: false, missing: [6, 7, 8] }, 'all of them')
+  t.match(await after(withoutPairs('6, 7, 8'), range), { from: 6, to: 8, checked: 0, intact: false, missing: [6, 7, 8] }, 'all of them')
   t.match(await after(`delete from audit_events where ${row(6)}`, range), { intact: false, missing: [6] }, 'the first row, its seal is there')
   t.match(await after(pair(5) + ';' + pair(9), range), { from: 5, to: 9, intact: false, missing: [5, 9] }, 'pairs at its edges, which may have been inside')
   t.match(await after(`update audit_seals set chain_mac = '\\x00' where ${seal(5)}`, range), { intact: false, altered: [6] }, 'a part begins where the seal before it ends')

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { setPolicy } from '../../support/answers.ts'
 import { sql } from 'kysely'
 import { deliveryOf, moveTo, pendingMethod, read, start, started, verify } from '../../support/challenges.ts'
 import { refusedUntil } from '../../support/limits.ts'
@@ -67,8 +68,7 @@ t.test('5 in 10 minutes hold where approved codes restarted the waits', async (t
 
 t.test('20 a day, and the next when the first is a day old', async (t) => {
   const { person, secondBefore, at, tenant } = await sandbox()
-  const admin = await service.as({ tenant, subject: 'paul', roles: ['policyAdmin'] })
-  t.equal((await admin.patch('/v1/policy', { limits: { userPerHour: 100 } })).status, 200)
+  await setPolicy(service, tenant, { limits: { userPerHour: 100 } })
   const ann = await person('ann')
   const methodId = await pendingMethod(ann, { value: '+14155550101' })
   const first = await started(ann, methodId)

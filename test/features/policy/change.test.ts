@@ -1,5 +1,5 @@
 import t from 'tap'
-import { auditOf, isRefused } from '../../support/answers.ts'
+import { auditOf, isRefused, setPolicy } from '../../support/answers.ts'
 import { replicasOf } from '../../support/replicas.ts'
 import { testService, type Client } from '../../support/service.ts'
 
@@ -28,16 +28,17 @@ t.test('a tenant starts with the defaults and its own country; a sandbox has roo
 t.test('PATCH keeps every field it does not name, also inside a group, and replaces lists whole', async (t) => {
   const tenant = await service.tenant()
   const admin = await adminOf(tenant)
+  await setPolicy(service, tenant, { countries: ['US', 'GB', 'FR'] })
   const before = (await admin.get(path)).body
   const changed = await admin.patch(path, { codes: { length: 8 }, countries: ['GB', 'FR'], registration: { deadlineDays: 14 } })
-  t.match(changed, { status: 200, headers: { etag: '"2"' } })
+  t.match(changed, { status: 200, headers: { etag: '"3"' } })
   t.same(changed.body, {
-    ...before, codes: { ...before.codes, length: 8 }, countries: ['GB', 'FR'], registration: { ...before.registration, deadlineDays: 14 }, version: 2, updatedAt: changed.body.updatedAt,
+    ...before, codes: { ...before.codes, length: 8 }, countries: ['GB', 'FR'], registration: { ...before.registration, deadlineDays: 14 }, version: 3, updatedAt: changed.body.updatedAt,
   })
-  await admin.patch(path, { codes: { phoneSeconds: 120 }, registration: { deadlineDays: null } })
-  t.match((await admin.get(path)).body, { codes: { length: 8, phoneSeconds: 120, emailSeconds: 600 }, registration: { deadlineDays: null }, countries: ['GB', 'FR'], version: 3 })
-  t.match(await admin.patch(path, { codes: { length: 8 }, countries: ['GB', 'FR'] }), { status: 200, body: { version: 3 } }, 'what is in force already is no change')
-  t.match((await auditOf(service, tenant, 'action=policy.changed')).map(({ details }) => details.fields), [['codes.phoneSeconds', 'registration.deadlineDays'], ['codes.length', 'registration.deadlineDays', 'countries']])
+  await admin.patch(path, { codes: { phoneSeconds: 120 }, registration: { deadlineDays: 7 } })
+  t.match((await admin.get(path)).body, { codes: { length: 8, phoneSeconds: 120, emailSeconds: 600 }, registration: { deadlineDays: 7 }, countries: ['GB', 'FR'], version: 4 })
+  t.match(await admin.patch(path, { codes: { length: 8 }, countries: ['GB', 'FR'] }), { status: 200, body: { version: 4 } }, 'what is in force already is no change')
+  t.match((await auditOf(service, tenant, 'action=policy.changed')).map(({ details }) => details.fields), [['codes.phoneSeconds', 'registration.deadlineDays'], ['codes.length', 'registration.deadlineDays', 'countries'], ['countries']])
 })
 
 /** For each field, a stronger value and then the way back, which is weaker. */
@@ -60,29 +61,31 @@ const steps: Array<[string, object, object]> = [
   ['webauthn.rpId', { webauthn: { rpId: 'example.com' } }, { webauthn: { rpId: 'example.org' } }], ['webauthn.origins', {}, { webauthn: { origins: ['https://example.com'] } }],
 ]
 
-t.test('outside a sandbox a stronger value is in force at once, and a weaker one is 403 second_approver, for every field', async (t) => {
-  const tenant = await service.tenant({ sandbox: false })
-  const admin = await adminOf(tenant)
-  for (const [field, stronger, weaker] of steps) {
-    if (Object.keys(stronger).length > 0) t.match(await admin.patch(path, stronger), { status: 200, body: stronger }, `${field} stronger`)
-    const before = (await admin.get(path)).body
-    isRefused(t, await admin.patch(path, weaker), 'forbidden', { rule: 'second_approver' }, `${field} weaker`)
-    t.match((await admin.patch(`${path}?dryRun=true`, weaker)).body, { dryRun: true, allowed: false, rule: 'second_approver', changed: [field], weaker: [field] }, `${field} in a dry run`)
-    t.same((await admin.get(path)).body, before)
+t.test('a stronger value is in force at once, and a weaker one waits for a second approver, for every field', async (t) => {
+  for (const sandbox of [true, false]) {
+    const tenant = await service.tenant({ sandbox })
+    if (sandbox) await setPolicy(service, tenant, { registration: { firstRegistration: 'proof' }, limits: { prefixPerHour: 20, searchesPerHour: 60, revealsPerHour: 60, resetsPerHour: 20 } })
+    const admin = await adminOf(tenant)
+    for (const [field, stronger, weaker] of steps) {
+      if (Object.keys(stronger).length > 0) t.match(await admin.patch(path, stronger), { status: 200, body: stronger }, `${field} stronger`)
+      const before = (await admin.get(path)).body
+      t.match(await admin.patch(path, weaker), { status: 202, body: { status: 'pendingApproval' } }, `${field} weaker`)
+      t.match((await admin.patch(`${path}?dryRun=true`, weaker)).body, { dryRun: true, allowed: true, waitsForApproval: true, changed: [field], weaker: [field] }, `${field} in a dry run`)
+      t.same((await admin.get(path)).body, before)
+    }
+    t.match(await admin.patch(path, { codes: { length: 10, phoneSeconds: 300 } }), { status: 202 }, 'one weaker field among stronger ones is enough')
+    t.match(await admin.patch(path, { order: ['mobilePhone', 'passkey'] }), { status: 200, body: { order: ['mobilePhone', 'passkey'] } }, 'an order is neither')
+    t.ok((await auditOf(service, tenant, 'action=policy.changed')).every(({ details }) => details.weaker === undefined))
   }
-  isRefused(t, await admin.patch(path, { codes: { length: 10, phoneSeconds: 300 } }), 'forbidden', { rule: 'second_approver' }, 'one weaker field among stronger ones is enough')
-  t.match(await admin.patch(path, { order: ['mobilePhone', 'passkey'] }), { status: 200, body: { order: ['mobilePhone', 'passkey'] } }, 'an order is neither')
-  t.match(await auditOf(service, tenant, 'action=policy.write'), [{ outcome: 'refused', actor: { id: 'pia' }, details: { rule: 'second_approver' } }])
-  t.ok((await auditOf(service, tenant, 'action=policy.changed')).every(({ details }) => details.unapproved === undefined))
 })
 
-t.test('in a sandbox a weaker policy is in force at once, and its audit row says unapproved', async (t) => {
+t.test('of a weaker policy the audit row says where it is weaker, and who approved it', async (t) => {
   const tenant = await service.tenant()
   const admin = await adminOf(tenant)
   await admin.patch(path, { codes: { length: 8 } })
-  t.equal((await admin.patch(path, { codes: { length: 6 }, emailCounts: true, retentionDays: 5 })).status, 200)
+  await setPolicy(service, tenant, { codes: { length: 6 }, emailCounts: true, retentionDays: 5 })
   t.match(await auditOf(service, tenant, 'action=policy.changed'), [
-    { details: { fields: ['codes.length', 'emailCounts', 'retentionDays'], weaker: ['codes.length', 'emailCounts'], unapproved: true } }, { details: { fields: ['codes.length'], unapproved: undefined } },
+    { details: { fields: ['codes.length', 'emailCounts', 'retentionDays'], weaker: ['codes.length', 'emailCounts'], approver: 'second-person' } }, { details: { fields: ['codes.length'], weaker: undefined, approver: undefined } },
   ])
 })
 
@@ -91,7 +94,7 @@ t.test('a dry run says what would happen, and changes and records nothing', asyn
   const admin = await adminOf(tenant)
   const before = await admin.get(path)
   const tried = await admin.patch(`${path}?dryRun=true`, { codes: { length: 10, phoneSeconds: 600 }, countries: ['US'] })
-  t.match(tried, { status: 200, body: { codes: { length: 10, phoneSeconds: 600, emailSeconds: 600 }, version: 1, dryRun: true, allowed: true, changed: ['codes.length', 'codes.phoneSeconds'], weaker: ['codes.phoneSeconds'] } })
+  t.match(tried, { status: 200, body: { codes: { length: 10, phoneSeconds: 600, emailSeconds: 600 }, version: 1, dryRun: true, allowed: true, waitsForApproval: true, changed: ['codes.length', 'codes.phoneSeconds'], weaker: ['codes.phoneSeconds'] } })
   t.match((await admin.patch(`${path}?dryRun=true`, { codes: { length: 6 } })).body, { dryRun: true, allowed: true, changed: [], weaker: [] })
   t.same((await admin.get(path)).body, before.body)
   t.notOk((await admin.patch(`${path}?dryRun=false`, { codes: { length: 7 } })).body.dryRun, 'false is no dry run')
@@ -111,7 +114,7 @@ t.test('a change is in force at once on a second replica', async (t) => {
   const methods = '/v1/users/me/contact-methods'
   t.match((await ann.post(methods, { kind: 'alternateEmail', value: 'ann@example.org' })).body, { purposes: ['recovery', 'notice'] })
   isRefused(t, await ann.post(methods, { kind: 'mobilePhone', value: '+447400123456' }), 'phone_number_not_allowed')
-  await admin.patch(path, { countries: ['GB'], emailCounts: true, codes: { length: 9 } })
+  await setPolicy(service, tenant, { countries: ['GB'], emailCounts: true, codes: { length: 9 } })
   const added = await ann.post(methods, { kind: 'mobilePhone', value: '+447400123456' })
   t.equal(added.status, 201)
   t.match((await ann.get(methods)).body.items[0].purposes, ['mfa', 'recovery', 'notice'])

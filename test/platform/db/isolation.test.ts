@@ -11,6 +11,8 @@ const worker = loginRoleOf(templateName, 'worker')
 /** What the workers may see of all tenants at once: queues, and the list of tenants. Everything else is closed to them. */
 const acrossTenants = ['audit_refusals SELECT', 'audit_unsealed SELECT', 'idempotency_keys ALL', 'messages ALL', 'tenants SELECT']
 const denied = { code: '42501' }
+/** What has the owner's rights: it drops what is 400 days old and below a checkpoint, by the server's clock. */
+const dropping = ['latchkey_internal.forget_audit(integer)', 'latchkey_internal.tend_audit_months()']
 
 const { ownerUrl, drop } = await cloneDatabase()
 const clients: Client[] = []
@@ -37,11 +39,14 @@ const tablesNotIsolated = () => namesIn(`
    where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
      and not (c.relrowsecurity and c.relforcerowsecurity and exists (select from pg_policy p where p.polrelid = c.oid))`)
 
-/** Primary keys, unique constraints and indexes, and both ends of foreign keys that do not start with the tenant. */
+/** The months of the audit log stand apart, where no role of the service has any right. */
+const months = await namesIn(`select c.oid::regclass::text as name from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'audit_events'::regclass and c.relkind = 'r'`)
+
+/** Primary keys and both ends of foreign keys that do not start with the tenant, and other unique keys that it is not in: what finds a row leads those. */
 const keysNotLedByTenant = () => namesIn(`
   select i.relname::text as name from pg_index x join pg_class c on c.oid = x.indrelid join pg_class i on i.oid = x.indexrelid
    where c.relnamespace = 'public'::regnamespace and x.indisunique
-     and (select attname from pg_attribute a where a.attrelid = c.oid and a.attnum = x.indkey[0]) is distinct from 'tenant_id'
+     and not exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and a.attnum = any (case when x.indisprimary then array[x.indkey[0]] else x.indkey::int2[] end))
    union
   select k.conname::text from pg_constraint k
    where k.connamespace = 'public'::regnamespace and k.contype = 'f'
@@ -53,7 +58,7 @@ t.test('every table has row-level security enabled, forced and with a policy', a
   t.same(await tablesNotIsolated(), [])
 })
 
-t.test('the tenant leads every primary key, unique key and foreign key; only slugs are unique among all', async (t) => {
+t.test('the tenant leads every primary key and foreign key, and is in every unique one; only slugs are unique among all', async (t) => {
   t.same(await keysNotLedByTenant(), ['tenants_slug_key'])
   t.same(await namesIn(`select c.relname::text as name from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
                           and not exists (select from pg_index x where x.indrelid = c.oid and x.indisprimary)`), [], 'every table has a primary key')
@@ -76,10 +81,35 @@ t.test('a table without force, without a policy, or with a key of its own would 
 
 t.test('nothing goes around the policies: no view, no function with its owner\'s rights, no table elsewhere', async (t) => {
   t.same(await namesIn(`select relname::text as name from pg_class where relnamespace = 'public'::regnamespace and relkind in ('v', 'm', 'f')`), [])
-  t.same(await namesIn(`select proname::text as name from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname !~ '^(pg_|information_schema)' and p.prosecdef`), [])
+  t.same(await namesIn(`select p.oid::regprocedure::text as name from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname !~ '^(pg_|information_schema)' and p.prosecdef`),
+    dropping.toSorted(), 'but what drops the oldest part of the audit log')
   t.same(await namesIn(`select n.nspname || '.' || c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
                          where c.relkind in ('r', 'p') and n.nspname !~ '^(public|pg_.*|information_schema)$'`),
-  ['latchkey_internal.kysely_migration', 'latchkey_internal.kysely_migration_lock'])
+  [...months, 'latchkey_internal.kysely_migration', 'latchkey_internal.kysely_migration_lock'])
+})
+
+t.test('the months of the audit log are isolated like the log, and closed to every role but through it', async (t) => {
+  t.ok(months.length >= 4, months.join())
+  for (const month of months) {
+    t.match((await owner.query('select relrowsecurity, relforcerowsecurity, (select count(*)::int from pg_policy where polrelid = c.oid) as policies from pg_class c where c.oid = $1::regclass', [month])).rows,
+      [{ relrowsecurity: true, relforcerowsecurity: true, policies: 1 }], month)
+    t.same(await namesIn('select r || \' \' || p as name from unnest($2::text[]) as r, unnest($3::text[]) as p where has_table_privilege(r, $1::regclass, p)',
+      [month, [service, worker, serviceGroup, workerGroup, 'public'], ['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']]), [], month)
+  }
+})
+
+t.test('what acts with the owner\'s rights is for the workers alone, names its search path and takes no time from its caller', async (t) => {
+  for (const name of dropping) {
+    const { rows: [found] } = await owner.query(`
+      select p.proconfig as settings, has_function_privilege($2, p.oid, 'execute') as service, has_function_privilege($3, p.oid, 'execute') as worker,
+             has_function_privilege('public', p.oid, 'execute') as public from pg_proc p where p.oid = $1::regprocedure`, [name, service, worker])
+    t.match(found, { settings: ['search_path=pg_catalog, public, pg_temp'], service: false, worker: true, public: false }, name)
+    t.notMatch(name, 'timestamp')
+  }
+  const client = await connected(roleUrl(ownerUrl, 'worker'))
+  for (const call of ['forget_audit_at(1, now())', 'drop_audit_months_at(now())', 'make_audit_months_at(now())']) await t.rejects(client.query(`select latchkey_internal.${call}`), denied, call)
+  const other = await connected(roleUrl(ownerUrl, 'service'))
+  for (const call of ['forget_audit(1)', 'tend_audit_months()']) await t.rejects(other.query(`select latchkey_internal.${call}`), denied, call)
 })
 
 t.test('policies open a tenant to itself; across tenants only the queues, and only to the workers', async (t) => {
@@ -116,15 +146,16 @@ t.test('neither role can rewrite the audit log, and the service cannot seal it',
      where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
        and case when p in ('INSERT', 'UPDATE') then has_any_column_privilege($1, c.oid, p) else has_table_privilege($1, c.oid, p) end`, [role, privileges.split(' ')])
   for (const role of [service, worker]) {
-    t.same((await mayOn(role, 'UPDATE DELETE')).filter((name) => /^audit_(events|seals)/.test(name)), [], role)
+    t.same((await mayOn(role, 'UPDATE DELETE')).filter((name) => /^audit_(events|seals|checkpoints)/.test(name)), [], role)
     t.same(await mayOn(role, 'TRUNCATE TRIGGER REFERENCES'), [], role)
   }
-  t.notOk((await mayOn(service, 'INSERT')).includes('audit_seals INSERT'))
+  for (const table of ['audit_seals', 'audit_checkpoints']) t.notOk((await mayOn(service, 'INSERT')).includes(`${table} INSERT`), table)
 
   for (const kind of ['service', 'worker'] as const) {
     const client = await connected(roleUrl(ownerUrl, kind))
     for (const statement of ['update audit_events set action = action', 'delete from audit_events', 'truncate audit_events',
-      'update audit_seals set sequence = sequence', 'delete from audit_seals', 'truncate audit_seals', 'alter table audit_events disable row level security']) {
+      'update audit_seals set sequence = sequence', 'delete from audit_seals', 'truncate audit_seals',
+      'update audit_checkpoints set sequence = sequence', 'delete from audit_checkpoints', 'truncate audit_checkpoints', `delete from ${months[0]}`, 'alter table audit_events disable row level security']) {
       await t.rejects(client.query(statement), denied, `${kind}: ${statement}`)
     }
   }

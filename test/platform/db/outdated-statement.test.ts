@@ -8,9 +8,9 @@ t.test('a migration that changes what a hot statement answers does not break a s
   for (let time = 0; time < 4; time++) t.equal((await ann.get('/v1/users/me')).status, 200, 'prepared on every connection')
 
   await asOwner(service.database.ownerUrl, async (owner) => {
-    const { rows: [definition] } = await owner.query<{ text: string }>('select pg_get_functiondef(\'admit_person\'::regproc) as text')
-    const more = definition!.text.replace('server_now timestamp with time zone', '$&, more integer').replace('statement_timestamp()', '$&, 1')
-    await owner.query(`begin; drop function admit_person; ${more}; grant execute on function admit_person to latchkey_services; commit`)
+    const { rows: [definition] } = await owner.query<{ text: string }>('select pg_get_functiondef(\'admit_in_roles\'::regproc) as text')
+    const more = definition!.text.replace('roles_to_note boolean', '$&, more integer').replace('statement_timestamp(), to_note', '$&, 1')
+    await owner.query(`begin; drop function admit_in_roles; ${more}; grant execute on function admit_in_roles to latchkey_services; commit`)
   })
 
   const answers = await Promise.all(Array.from({ length: 20 }, () => ann.get('/v1/users/me')))

@@ -20,7 +20,7 @@ const resources: Record<string, Resource> = {
   organization: { path: '/v1/organization', readers: [politician, helpdesk], change: (headers, value) => politician.patch('/v1/organization', { name: value }, headers), valueIn: (body) => body.name },
   policy: {
     path: '/v1/policy', readers: [politician, helpdesk],
-    change: (headers, value) => politician.patch('/v1/policy', { webauthn: { rpId: value } }, headers), valueIn: (body) => body.webauthn.rpId,
+    change: (headers, value) => politician.patch('/v1/policy', { sendsPerDay: 10_000 - Number(value.slice(1)) }, headers), valueIn: (body) => `v${10_000 - body.sendsPerDay}`,
   },
 }
 let values = 0
