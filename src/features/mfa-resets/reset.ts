@@ -50,7 +50,9 @@ export async function resetUser (deps: Deps, tx: TenantTx, actor: Actor, userId:
   if (verdict === 'secondApprover') await takeBreakGlass(deps, tx, actor, policy, userId)
   const done = await carryOut(deps, tx, actor, user, policy, input, id)
   await insertReset(tx, { ...columnsOf(deps, tx, actor, user, input, id), status: 'completed', completed_at: tx.now, outcome: sealOutcome(deps.keys, tx.tenantId, id, done), mfa_epoch: done.epoch })
-  const pass = input.temporaryAccessPass && await issuePass(deps, tx, actor, { userId, policy, ...input.temporaryAccessPass })
+  if (!input.temporaryAccessPass) return answerOf(id, done)
+  const pass = await issuePass(deps, tx, actor, { userId, policy, ...input.temporaryAccessPass })
+  await tell(deps, tx, { userId, kind: 'passIssued', addresses: done.addresses, link: input.reason !== 'compromised' })
   return answerOf(id, done, pass)
 }
 
@@ -105,7 +107,7 @@ async function carryOut (deps: Deps, tx: TenantTx, actor: Actor, user: UserRow, 
       ...(input.note !== undefined && { note: withoutPersonalData(input.note) }), ...(input.ticket !== undefined && { ticket: withoutPersonalData(input.ticket) }),
     },
   })
-  return { epoch, removed, kept: methods.kept, notified, sessionsValidFrom }
+  return { addresses, epoch, removed, kept: methods.kept, notified, sessionsValidFrom }
 }
 
 const answerOf = (id: string, { removed, kept, notified, sessionsValidFrom }: Done, pass?: ResetDone['temporaryAccessPass']): ResetDone => ({
@@ -135,7 +137,9 @@ export const resetExecutor: Executor<Waits> = {
     const user = await lockedUser(tx, row.user_id)
     judgeTarget(actor, 'mfaResets.create', targetOf(user))
     if (!temporaryAccessPass || user.mfa_epoch !== row.mfa_epoch) throw new Refusal('approval_closed', 'There is no pass to collect.')
-    return { temporaryAccessPass: await issuePass(deps, tx, actor, { userId: row.user_id, policy: await policyInForce(tx), ...temporaryAccessPass }) }
+    const pass = await issuePass(deps, tx, actor, { userId: row.user_id, policy: await policyInForce(tx), ...temporaryAccessPass })
+    await tell(deps, tx, { userId: row.user_id, kind: 'passIssued', addresses: await addressesOf(deps, tx, row.user_id), link: row.reason !== 'compromised' })
+    return { temporaryAccessPass: pass }
   },
 
   async rejected (_deps, tx, _actor, { resetId }) {
