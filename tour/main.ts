@@ -48,4 +48,5 @@ try {
   print(`\n${error instanceof NotTheContract ? error.message : `The tour broke off: ${error instanceof Error ? error.message : String(error)}`}`)
 } finally {
   await stop()
+  if (process.exitCode === 1) for (const line of service?.errors().slice(-3) ?? []) print(line)
 }

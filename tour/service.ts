@@ -12,8 +12,8 @@ import { stopEmbeddedPostgres } from '../src/platform/db/embedded/index.ts'
 const readyWithinMs = 120_000
 const stopWithinMs = 30_000
 
-/** A service that answers, with its development issuer. `proofIssuer` is the `iss` of what it signs. */
-export interface Running { origin: string, issuerOrigin: string, proofIssuer: string, startedHere: boolean, stop: () => Promise<void> }
+/** A service that answers, with its development issuer. `proofIssuer` is the `iss` of what it signs, `errors` the lines that it logged of its own errors, where they can be seen. */
+export interface Running { origin: string, issuerOrigin: string, proofIssuer: string, errors: () => string[], stop: () => Promise<void> }
 
 /** The service that runs where `PORT` and `DEV_ISSUER_PORT` say; where nothing runs, one of its own that `stop` ends. */
 export async function findOrStart (): Promise<Running> {
@@ -24,7 +24,7 @@ export async function findOrStart (): Promise<Running> {
   if (!await answers(`${issuerOrigin}/.well-known/openid-configuration`)) {
     throw new Error(`Something runs at ${origin}, but at ${issuerOrigin} there is no development issuer. Set PORT and DEV_ISSUER_PORT as the service has them, or PORT to a free port.`)
   }
-  return { origin, issuerOrigin, proofIssuer: publicUrl ?? 'latchkey', startedHere: false, stop: () => Promise.resolve() }
+  return { origin, issuerOrigin, proofIssuer: publicUrl ?? 'latchkey', errors: () => [], stop: () => Promise.resolve() }
 }
 
 /** On free ports, with a database that is thrown away. Nothing of the surroundings gets in. */
@@ -55,7 +55,7 @@ async function startOwn (): Promise<Running> {
       throw new Error(`The service did not become ready:\n${output}`)
     }
   }
-  return { origin, issuerOrigin: `http://127.0.0.1:${issuerPort}`, proofIssuer: 'latchkey', startedHere: true, stop }
+  return { origin, issuerOrigin: `http://127.0.0.1:${issuerPort}`, proofIssuer: 'latchkey', errors: () => output.split('\n').filter((line) => /"level":"(?:error|fatal)"/.test(line)), stop }
 }
 
 const answers = (url: string): Promise<boolean> => fetch(url, { signal: AbortSignal.timeout(2_000) }).then((reply) => reply.ok, () => false)

@@ -23,7 +23,7 @@ t.test('a wrong word is answered with the usage and exit code 2', async (t) => {
   }
   const help = await ops(t, ['--help'])
   t.equal(help.code, 0)
-  for (const command of ['migrate', 'tenant create <slug>', 'check', 'service-url', 'key-ring new']) t.match(help.answer, command)
+  for (const command of ['migrate', 'tenant create <slug>', 'pass <tenant> <userId>', 'check', 'service-url', 'key-ring new']) t.match(help.answer, command)
 })
 
 t.test('from an empty database to a tenant in production', async (t) => {
@@ -86,7 +86,7 @@ t.test('from an empty database to a tenant in production', async (t) => {
   })
 })
 
-t.test('only two commands print a secret, on standard output alone', async (t) => {
+t.test('only commands that say so print a secret, on standard output alone', async (t) => {
   const database = await ownDatabase(t)
   const env = { DATABASE_URL: database.ownerUrl, KEY_RING: testKeyRingText }
   const urls = await ops(t, ['service-url'], env)

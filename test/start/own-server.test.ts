@@ -17,6 +17,15 @@ async function verifiesAPhone (service: ServiceProcess): Promise<void> {
   if (status !== 'approved') throw new Error(`verifying answered ${status}`)
 }
 
+/** What is 400 days old in a sandbox is dropped, which takes the owner's rights. */
+async function dropsOldAudit (service: ServiceProcess): Promise<number> {
+  const token = await developmentToken(service, { subject: 'demo-auditor', roles: ['auditor'] })
+  await call(`${service.origin}/v1/sandbox/clock`, { token, method: 'PUT', body: { offsetSeconds: 401 * 86_400 } })
+  const { body } = await call(`${service.origin}/v1/audit-events/verification`, { token })
+  if (!body.intact) throw new Error(JSON.stringify(body))
+  return body.checkpoint.events
+}
+
 t.test('with DATABASE_URL the service migrates that server and works as with its own', async (t) => {
   const database = await ownDatabase(t)
   const directory = dataDirectory(t)
@@ -40,6 +49,7 @@ t.test('an owner who is no superuser but may create roles is enough', async (t) 
   await t.test('with everything that a start does', async (t) => {
     const service = await startService(t, { env: { DATABASE_URL: ownerUrl.href, KEY_RING: testKeyRingText, DATA_DIR: dataDirectory(t) } })
     await t.resolves(verifiesAPhone(service))
+    t.ok(await dropsOldAudit(service) > 5)
     t.equal(await service.stop(), 0)
   })
 

@@ -41,7 +41,7 @@ async function * linesOf (deps: Deps, { tenantId, requestId }: Actor, query: Aud
   try {
     for (let number = first; number <= last; number += stretchNumbers) {
       const end = number + stretchNumbers - 1n < last ? number + stretchNumbers - 1n : last
-      const rows = await patiently(() => inTurn(() => deps.db.inTenant(tenantId, (tx) => selectStretch(tx, filter, number, end))))
+      const rows = await patiently(() => inTurn(() => deps.db.inTenant(tenantId, (tx) => selectStretch(tx, filter, { first: number, last: end }))))
       alive()
       if (rows.length > 0) yield rows.map((row) => `${JSON.stringify(toAuditEvent(row))}\n`).join('')
     }

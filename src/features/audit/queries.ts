@@ -13,10 +13,10 @@ export async function insertEvent (db: Transaction<DB>, row: EventRow): Promise<
     .execute()
 }
 
-/** `done`: only these actions, and only where they were done. */
 /** Numbers of the chain, both ends included; empty where `first` lies above `last`. */
 export interface Stretch { first: bigint, last: bigint }
 
+/** `done`: only these actions, and only where they were done. */
 export interface EventFilter { userId?: string | undefined, actor?: string | undefined, action?: string | undefined, done?: readonly string[] | undefined, from?: Date | undefined, to?: Date | undefined }
 
 /** Numbered rows that fit a filter. The seal tells the month of its row; one that says another time than its row is a fault that the verification names. */

@@ -1,16 +1,18 @@
 import type { Actor, Deps } from '../../platform/deps.ts'
 import { cursorOf, pageOf, positionOf, type CursorScope } from '../../platform/http/paging.ts'
 import { selectNewestFirst, type EventFilter, type SealedRow } from './queries.ts'
+import { stretchOf } from './range.ts'
 import type { AuditEvent, AuditFilter, AuditQuery, AuditRange } from './schema.ts'
 import { verifyChain, type ChainReport } from './verification.ts'
 
 /** Numbered rows, newest first; with `done` only those of these actions that were done. What has committed before the call is numbered first, so that callers read their own writes. */
-export async function listAuditEvents (deps: Deps, actor: Actor, { userId, actor: by, action, from, to, limit = 50, cursor }: AuditQuery, done?: readonly string[]): Promise<{ items: AuditEvent[], nextCursor?: string }> {
-  const scope: CursorScope = [done ? 'timeline' : 'audit-events', userId, by, action, from, to]
+export async function listAuditEvents (deps: Deps, actor: Actor, { limit = 50, cursor, ...query }: AuditQuery, done?: readonly string[]): Promise<{ items: AuditEvent[], nextCursor?: string }> {
+  const scope: CursorScope = [done ? 'timeline' : 'audit-events', query.userId, query.actor, query.action, query.from, query.to]
   const before = cursor === undefined ? undefined : positionOf(deps.keys, actor.tenantId, scope, cursor)
   if (before === undefined) await deps.sealAudit(actor.tenantId)
-  const filter = { userId, actor: by, action, done, from: dateOf(from), to: dateOf(to) }
-  const rows = await deps.db.inTenant(actor.tenantId, (tx) => selectNewestFirst(tx, filter, before, limit + 1))
+  const filter = { ...filterOf(query), done }
+  const rows = await deps.db.inTenant(actor.tenantId, async (tx) =>
+    selectNewestFirst(tx, filter, await stretchOf(tx, filter.from, filter.to, 0n), before, limit + 1)) // an old time is not looked for from the newest row on
   return pageOf(rows, limit, toAuditEvent, (row) => cursorOf(deps.keys, actor.tenantId, scope, row.sequence))
 }
 

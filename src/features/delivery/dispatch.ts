@@ -136,24 +136,24 @@ interface Books {
 
 function booksOf ({ db, whichWait, onFailed }: Dispatch): Books {
   const waiting = gather(async (tenantId, challengeIds) => new Set(await db.inTenant(tenantId, (tx) => whichWait(tx, challengeIds))))
-  const write = gather((tenantId, ends) => db.inTenant(tenantId, async (tx) => { await endMessages(tx, ends) }))
+  const write = gather((tenantId, ends) => db.inTenant(tenantId, async (tx) => {
+    const written = Map.groupBy(ends.map((end) => JSON.parse(end) as [id: string, outcome: Outcome]), ([, outcome]) => outcome)
+    for (const [outcome, those] of written) await endMessages(tx, those.map(([id]) => id), outcome)
+  }))
   return {
     isWaiting: async (tenantId, challengeId) => (await waiting(tenantId, [challengeId])).has(challengeId),
     writeOutcome ({ tenant_id: tenantId, id, challenge_id: challengeId }, outcome) {
-      const end = JSON.stringify([id, outcome])
-      if (outcome !== 'failed' || challengeId === null) return write(tenantId, [end])
-      return db.inTenant(tenantId, async (tx) => { if (await endMessages(tx, [end]) > 0) await onFailed(tx, challengeId) })
+      if (outcome !== 'failed' || challengeId === null) return write(tenantId, [JSON.stringify([id, outcome])])
+      return db.inTenant(tenantId, async (tx) => { if (await endMessages(tx, [id], outcome) > 0) await onFailed(tx, challengeId) })
     },
   }
 }
 
-/** Writes how messages ended, each given as JSON of its id and its outcome; answers how many had not ended before. */
-async function endMessages ({ db, tenantId, now }: TenantTx, ends: string[]): Promise<number> {
-  const { rows } = await sql`
-    update messages m set state = e.ends ->> 1, ended_at = ${now}, recipient = null, content = null, lease_until = null
-      from (select ends::jsonb as ends from unnest(${ends}::text[]) as given (ends)) as e
-     where m.tenant_id = ${tenantId} and m.id = (e.ends ->> 0)::uuid and m.state = 'sending' returning m.id`.execute(db)
-  return rows.length
+/** Writes how messages ended; answers how many had not ended before. */
+async function endMessages ({ db, tenantId, now }: TenantTx, ids: string[], outcome: Outcome): Promise<number> {
+  const { numUpdatedRows } = await db.updateTable('messages').set({ state: outcome, ended_at: now, recipient: null, content: null, lease_until: null })
+    .where('tenant_id', '=', tenantId).where('id', 'in', ids.toSorted()).where('state', '=', 'sending').executeTakeFirst()
+  return Number(numUpdatedRows)
 }
 
 async function deliver (dispatch: Dispatch, books: Books, row: ClaimedRow): Promise<void> {

@@ -26,8 +26,8 @@ export const selectNewestSince = ({ db, tenantId }: TenantTx, userId: string, si
     .where('completed_at', '>', since).orderBy('completed_at', 'desc').limit(1).executeTakeFirst()
 
 /** Newest first, after this position. */
-export function selectResetsOf ({ db, tenantId }: TenantTx, userId: string, after: { createdAt: Date, id: string } | undefined, limit: number): Promise<ResetRow[]> {
-  let query = db.selectFrom('mfa_resets').selectAll().where('tenant_id', '=', tenantId).where('user_id', '=', userId)
+export function selectResetsOf ({ db, tenantId }: TenantTx, userId: string, since: Date, after: { createdAt: Date, id: string } | undefined, limit: number): Promise<ResetRow[]> {
+  let query = db.selectFrom('mfa_resets').selectAll().where('tenant_id', '=', tenantId).where('user_id', '=', userId).where('created_at', '>=', since)
   if (after) {
     query = query.where((where) => where.or([
       where('created_at', '<', after.createdAt), where.and([where('created_at', '=', after.createdAt), where('id', '<', after.id)]),

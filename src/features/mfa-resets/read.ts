@@ -8,22 +8,23 @@ import { selectReset, selectResetsOf, type ResetRow } from './queries.ts'
 import type { NewReset, Reset } from './schema.ts'
 import { openOutcome, openRequest } from './stored.ts'
 
-/** One reset, for whoever may read its user. */
+/** One reset, for whoever may read its user; to the user, one of their own and not of someone who had the id before. */
 export async function readReset (deps: Deps, actor: Actor, resetId: string): Promise<Reset> {
   return deps.db.inTenant(actor.tenantId, async (tx) => {
     const row = await selectReset(tx, resetId)
-    if (!row || !(isSelf(actor, row.user_id) || mayOnOthers(actor, 'mfaResets.read'))) throw notFound()
+    if (!row) throw notFound()
+    if (isSelf(actor, row.user_id) ? row.created_at < (await knownUser(tx, row.user_id)).created_at : !mayOnOthers(actor, 'mfaResets.read')) throw notFound()
     return toReset(deps, tx, actor, row)
   })
 }
 
-/** The resets of a user, newest first. */
+/** The resets of a user, newest first; not those of someone who had the id before. */
 export async function listResets (deps: Deps, actor: Actor, userId: string, { limit = 50, cursor }: { limit?: number, cursor?: string }): Promise<{ items: Reset[], nextCursor?: string }> {
   const scope = ['mfa-resets', userId]
   const after = cursor === undefined ? undefined : positionOf(deps.keys, actor.tenantId, scope, cursor).split(' ')
   return deps.db.inTenant(actor.tenantId, async (tx) => {
-    await knownUser(tx, userId)
-    const rows = await selectResetsOf(tx, userId, after && { createdAt: new Date(after[0]!), id: after[1]! }, limit + 1)
+    const { created_at: since } = await knownUser(tx, userId)
+    const rows = await selectResetsOf(tx, userId, since, after && { createdAt: new Date(after[0]!), id: after[1]! }, limit + 1)
     return pageOf(rows, limit, (row) => toReset(deps, tx, actor, row), (row) => cursorOf(deps.keys, actor.tenantId, scope, `${row.created_at.toISOString()} ${row.id}`))
   })
 }

@@ -36,7 +36,7 @@ export async function readPolicy ({ db }: Deps, { tenantId }: Actor): Promise<Po
  * happen and changes nothing.
  */
 export async function changePolicy (deps: Deps, tx: TenantTx, authority: Authority, actor: Actor, input: PolicyChange, dryRun: boolean, precondition: Precondition): Promise<Policy | Waiting> {
-  if (!dryRun) authority.requireStepUp(actor, 'policy.write')
+  authority.requireStepUp(actor, 'policy.write')
   refuseUnknownCountries(input.countries ?? [])
   const present = await lockPolicy(tx)
   precondition(present.version)

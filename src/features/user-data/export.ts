@@ -27,7 +27,7 @@ export async function exportUser (deps: Deps, actor: Actor, userId: string): Pro
     requireStepUp(actor, 'users.export')
     if (!isSelf(actor, userId)) await limitCaller(tx, actor, 'reveal')
     await record(deps, tx, actor, { action: 'user.exported', userId })
-    return { user, methods: await selectEveryMethod(tx, userId), ...await selectRecords(tx, userId), at: tx.now }
+    return { user, methods: await selectEveryMethod(tx, userId, user.created_at), ...await selectRecords(tx, userId, user.created_at), at: tx.now }
   })
   const { user, lockout } = held
   return {

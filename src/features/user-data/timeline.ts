@@ -7,10 +7,13 @@ import { sentenceOf, toldActions } from './texts.ts'
 
 interface PageQuery { limit?: number, cursor?: string }
 
-/** What was done about a user, newest first, in plain words. Refusals, and what is nobody's but the administrators', are not in it. */
+/**
+ * What was done about a user, newest first, in plain words. Refusals, and what is nobody's but the administrators', are
+ * not in it, nor what was done about someone who had the id before.
+ */
 export async function readTimeline (deps: Deps, actor: Actor, userId: string, { limit, cursor }: PageQuery): Promise<{ items: TimelineEntry[], nextCursor?: string }> {
-  await deps.db.inTenant(actor.tenantId, (tx) => knownUser(tx, userId))
-  const { items, ...next } = await listAuditEvents(deps, actor, { userId, ...(limit !== undefined && { limit }), ...(cursor !== undefined && { cursor }) }, toldActions)
+  const { created_at: since } = await deps.db.inTenant(actor.tenantId, (tx) => knownUser(tx, userId))
+  const { items, ...next } = await listAuditEvents(deps, actor, { userId, from: since.toISOString(), ...(limit !== undefined && { limit }), ...(cursor !== undefined && { cursor }) }, toldActions)
   return { items: items.map((event) => toEntry(userId, event)), ...next }
 }
 

@@ -6,7 +6,7 @@ import { issued } from '../../support/passes.ts'
 import { someone } from '../../support/people.ts'
 import { makePrivileged } from '../../support/resets.ts'
 import { testService, type Client, type TestService } from '../../support/service.ts'
-import { roles, scopes, type Action, type Role, type Scope } from '../../../src/vocabulary.ts'
+import { roles, scopes, type Action, type Scope } from '../../../src/vocabulary.ts'
 
 const runs = process.env.LATCHKEY_LONG === '1' ? 10_000 : 300
 const atOnce = 4
@@ -97,7 +97,7 @@ t.test(`what is said to be allowed is what happens, for ${runs} random callers, 
       const self = target === 'oneself' && kind === 'person'
       const subject = self ? aims.oneself.userId : `someone-${index}`
       const given: Scope[] = kind === 'app' || limited ? [...new Set<Scope>(['users:read', ...scopes])] : []
-      const client: Client = await service.as({ tenant, subject, kind, roles: roles as Role[], scopes: given })
+      const client: Client = await service.as({ tenant, subject, kind, roles, scopes: given })
       const aim = aims[target]
       const said = await client.get(`/v1/users/${aim.userId}/allowed-actions`)
       if (said.status === 404) return // who may not look is told nothing; the matrix says who that is

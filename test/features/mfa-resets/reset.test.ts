@@ -1,6 +1,7 @@
 import t from 'tap'
 import { isRefused } from '../../support/answers.ts'
 import { start, verify } from '../../support/challenges.ts'
+import { noticesIn } from '../../support/notices.ts'
 import { makePrivileged, proofByPass, reset, resetDone, resetStage } from '../../support/resets.ts'
 import { codeOf, moveClock, testService } from '../../support/service.ts'
 
@@ -67,9 +68,9 @@ t.test('after "compromised" the alternate e-mail goes, too, and no notice carrie
   const done = await resetDone(helen, 'ann', { reason: 'compromised' })
   t.strictSame(done.removed.map(({ kind }: any) => kind).sort(), ['alternateEmail', 'mobilePhone'])
   t.strictSame((await requirements(app)).registration.acceptedProofs, [{ channel: 'temporaryAccessPass' }])
-  const { items } = (await helen.get('/v1/sandbox/messages?waitSeconds=10')).body
-  t.ok(items.length >= 2)
-  t.notOk(items.some(({ body }: any) => body.includes('/not-me/')))
+  const told = await noticesIn(helen)
+  t.ok(told.length >= 2)
+  t.notOk(told.some(({ body }) => body.includes('/not-me/')))
 })
 
 t.test('the surviving e-mail recovers as well', async (t) => {

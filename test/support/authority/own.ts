@@ -48,7 +48,7 @@ GET users              role 200    200   200   role   role  200   200   scope us
 POST users/search      role 200    200   200   role   role  200   200   scope users:read=200
 GET policy             role 200    200   200   200    role  200   200   scope
 PATCH policy           role role   role  role  200    role  401   role  scope
-PATCH policy?dryRun    role role   role  role  200    role  200   role  scope
+PATCH policy?dryRun    role role   role  role  200    role  401   role  scope
 PATCH policy:weaker    role role   role  role  202    role  401   role  scope
 GET organization       role 200    200   200   200    role  200   200   scope
 PATCH organization     role role   role  role  200    role  401   role  scope
