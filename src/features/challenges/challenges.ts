@@ -5,6 +5,7 @@ import type { Channel, ChallengeStatus, DeliveryState, Purpose } from '../../voc
 import { record } from '../audit/audit.ts'
 import { withdrawMessages } from '../delivery/delivery.ts'
 import { forgetNewestSend } from '../limits/sends.ts'
+import { runIn } from './send.ts'
 import { cancel, cancelOfMethod, cancelOfUser, exhaustUnjudged, fail, readOwn, type ChallengeRow, type ReadRow, type Starter } from './queries.ts'
 import type { Challenge } from './schema.ts'
 
@@ -20,8 +21,7 @@ export async function readChallenge (deps: Deps, actor: Actor, challengeId: stri
 
 /** The same, as it is kept. Where the last attempt was counted and whoever should have judged it died, that is the end. */
 export async function ownChallenge (deps: Deps, actor: Actor, challengeId: string): Promise<ReadRow> {
-  const [result] = await deps.db.batch(actor.tenantId, [readOwn(challengeId, starterOf(actor))])
-  const row = result!.rows[0] as ReadRow | undefined
+  const [row] = await deps.db.call(actor.tenantId, readOwn(challengeId, starterOf(actor)))
   if (!row) throw notFound()
   if (!row.unjudged) return row
   return deps.db.inTenant(actor.tenantId, async (tx) => {
@@ -36,7 +36,7 @@ export const exhausted = ({ id, user_id: userId, method_id: methodId, channel }:
 
 /** The same inside a transaction: whoever holds locks must not wait for a second connection. */
 export async function ownChallengeIn (tx: TenantTx, actor: Actor, challengeId: string): Promise<ReadRow> {
-  const { rows: [row] } = await tx.db.executeQuery(readOwn(challengeId, starterOf(actor)))
+  const [row] = await runIn(tx)(readOwn(challengeId, starterOf(actor)))
   if (!row) throw notFound()
   return row
 }

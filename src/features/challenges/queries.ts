@@ -1,14 +1,11 @@
-import { DummyDriver, Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler, sql, type CompiledQuery, type Selectable } from 'kysely'
-import type { HotStatement, TenantTx } from '../../platform/db/index.ts'
+import type { Selectable } from 'kysely'
+import type { HotStatement, TenantCall, TenantTx } from '../../platform/db/index.ts'
 import { jsonRow } from '../../platform/db/json.ts'
 import type { AuditEvents, Challenges, DB, Messages } from '../../platform/db/schema.ts'
 
 export type ChallengeRow = Selectable<Challenges>
 export type ReadRow = ChallengeRow & { overdue: boolean, delivery: string | null, unjudged: boolean }
 export interface Starter { kind: 'person' | 'app', id: string }
-
-/** Compiles statements for the batch door, which has no Kysely of its own. */
-const compiler = new Kysely<DB>({ dialect: { createAdapter: () => new PostgresAdapter(), createDriver: () => new DummyDriver(), createIntrospector: (db) => new PostgresIntrospector(db), createQueryCompiler: () => new PostgresQueryCompiler() } })
 
 /** How long what a caller sees who may not know more stays `queued`; a real message takes as long or less. */
 const shownQueuedSeconds = 1
@@ -21,15 +18,22 @@ const unjudgedSeconds = 30
  * (whoever did so is gone), and how its newest message fares. To a starter who may not
  * know whether there is a user, a message is on its way and then sent, whatever there is.
  */
-export const readOwn = (challengeId: string, starter: Starter): CompiledQuery<ReadRow> => sql<ReadRow>`
-  select c.*, c.status = 'pending' and c.expires_at <= tenant_now() as overdue,
-         c.status = 'pending' and c.attempts >= c.attempts_max and c.attempted_at + make_interval(secs => ${unjudgedSeconds}) <= least(tenant_now(), c.expires_at) as unjudged,
-         case when c.channel = 'temporaryAccessPass' then null
-              when not c.blind then (select m.state from messages m where m.tenant_id = c.tenant_id and m.challenge_id = c.id order by m.created_at desc limit 1)
-              when c.status = 'failed' then 'failed'
-              when tenant_now() < c.created_at + make_interval(secs => ${shownQueuedSeconds}) then 'queued' else 'sent' end as delivery
-    from challenges c
-   where c.tenant_id = current_tenant() and c.id = ${challengeId} and c.starter_kind = ${starter.kind} and c.starter_id = ${starter.id}`.compile(compiler)
+export const readOwn = (challengeId: string, starter: Starter): TenantCall<ReadRow> =>
+  ({ statement: readOwnStatement, values: [challengeId, starter.kind, starter.id, unjudgedSeconds, shownQueuedSeconds] })
+
+/** What is read hangs on where the tenant was entered, so that it cannot come before. */
+const readOwnStatement: HotStatement = {
+  name: 'read_own_challenge', text: `
+    select own.* from enter_tenant($1) as e (at) cross join lateral (
+      select c.*, c.status = 'pending' and c.expires_at <= tenant_now() as overdue,
+             c.status = 'pending' and c.attempts >= c.attempts_max and c.attempted_at + make_interval(secs => $5) <= least(tenant_now(), c.expires_at) as unjudged,
+             case when c.channel = 'temporaryAccessPass' then null
+                  when not c.blind then (select m.state from messages m where m.tenant_id = c.tenant_id and m.challenge_id = c.id order by m.created_at desc limit 1)
+                  when c.status = 'failed' then 'failed'
+                  when tenant_now() < c.created_at + make_interval(secs => $6) then 'queued' else 'sent' end as delivery
+        from challenges c
+       where c.tenant_id = $1 and c.id = case when e.at is not null then $2::uuid end and c.starter_kind = $3 and c.starter_id = $4 offset 0) as own`,
+}
 
 /** What a user's challenges depend on: read at once, before anything is judged. Everything of the user is null where there is none. */
 export interface SettingRow {
@@ -74,16 +78,27 @@ export interface Outgoing {
 export interface StartedRow { outcome: 'started' | 'stale' | 'refused', refused_by: string | null, available_at: Date | null, pending_id: string | null, remaining: number | null, created_at: Date | null, expires_at: Date | null }
 
 /** Takes the sends, cancels what it supersedes and writes challenge, message and audit row; or does none of it and says why. */
-export const startUnlessRefused = (row: NewRow, { message, event, guard, sends, lifetimeSeconds }: Outgoing): CompiledQuery<StartedRow> => sql<StartedRow>`
-  select * from start_challenge(${jsonRow(row)}, ${lifetimeSeconds}, ${message && jsonRow(message)}, ${jsonRow(event)}, ${guard && JSON.stringify(guard)}, ${sends})`.compile(compiler)
+export const startUnlessRefused = (row: NewRow, { message, event, guard, sends, lifetimeSeconds }: Outgoing): TenantCall<StartedRow> => ({
+  statement: startStatement, values: [jsonRow(row), lifetimeSeconds, message && jsonRow(message), jsonRow(event), guard && JSON.stringify(guard), sends],
+})
+
+/** Enters the tenant, and then calls: the call takes its first argument from where the tenant was entered. */
+const entering = (name: string, firstType: string, others: number): HotStatement => ({
+  name, text: `select f.* from enter_tenant($1) as e (at) cross join lateral ${name}(${[`case when e.at is not null then $2::${firstType} end`, ...Array.from({ length: others }, (_none, index) => `$${index + 3}`)].join(', ')}) as f`,
+})
+const startStatement = entering('start_challenge', 'jsonb', 5)
+const resendStatement = entering('resend_challenge', 'uuid', 8)
+const attemptStatement = entering('take_attempt', 'uuid', 2)
+const approveStatement = entering('approve_challenge', 'uuid', 2)
 
 export interface NewCode { mac: Buffer, keyVersion: number, length: number }
 export interface ResentRow { outcome: 'sent' | 'stale' | 'ended' | 'refused', refused_by: string | null, available_at: Date | null }
 
 /** Sends a new code for a challenge that is pending; the old one is wrong from then on. */
-export const resendUnlessRefused = (challengeId: string, code: NewCode, { message, event, guard, sends, lifetimeSeconds }: Outgoing): CompiledQuery<ResentRow> => sql<ResentRow>`
-  select * from resend_challenge(${challengeId}, ${code.mac}, ${code.keyVersion}, ${code.length}, ${lifetimeSeconds}, ${message && jsonRow(message)}, ${jsonRow(event)},
-                                 ${guard && JSON.stringify(guard)}, ${sends})`.compile(compiler)
+export const resendUnlessRefused = (challengeId: string, code: NewCode, { message, event, guard, sends, lifetimeSeconds }: Outgoing): TenantCall<ResentRow> => ({
+  statement: resendStatement,
+  values: [challengeId, code.mac, code.keyVersion, code.length, lifetimeSeconds, message && jsonRow(message), jsonRow(event), guard && JSON.stringify(guard), sends],
+})
 
 /** An attempt that was counted, or that was not because the user is locked. */
 export interface AttemptRow extends Pick<ChallengeRow, 'id' | 'user_id' | 'method_id' | 'purpose' | 'channel' | 'code_mac' | 'code_key_version' | 'attempts' | 'attempts_max' | 'destination_index' |
@@ -102,8 +117,8 @@ export interface AttemptRow extends Pick<ChallengeRow, 'id' | 'user_id' | 'metho
  * Counts an attempt before anything is compared, and commits it whatever comes out. A challenge that ended, is overdue
  * or belongs to an older epoch gives no row.
  */
-export const takeAttempt = (challengeId: string, starter: Starter): CompiledQuery<AttemptRow> => sql<AttemptRow>`
-  select * from take_attempt(${challengeId}, ${starter.kind}, ${starter.id})`.compile(compiler)
+export const takeAttempt = (challengeId: string, starter: Starter): TenantCall<AttemptRow> =>
+  ({ statement: attemptStatement, values: [challengeId, starter.kind, starter.id] })
 
 export interface ApprovedRow { outcome: 'approved' | 'gone' | 'replaced' | 'ended', issued_at: Date | null }
 
@@ -111,8 +126,8 @@ export interface ApprovedRow { outcome: 'approved' | 'gone' | 'replaced' | 'ende
  * Exactly one of several right codes is told `approved`, and none whose code was `replaced` after it was judged. `gone`
  * cancels: the user or the method is not what it was. Writes the audit row, if it is given.
  */
-export const approveOnce = (challengeId: string, judgedMac: Buffer, event: Selectable<AuditEvents> | null): CompiledQuery<ApprovedRow> => sql<ApprovedRow>`
-  select * from approve_challenge(${challengeId}, ${judgedMac}, ${event && jsonRow(event)})`.compile(compiler)
+export const approveOnce = (challengeId: string, judgedMac: Buffer, event: Selectable<AuditEvents> | null): TenantCall<ApprovedRow> =>
+  ({ statement: approveStatement, values: [challengeId, judgedMac, event && jsonRow(event)] })
 
 /** Ends a challenge whose last attempt was wrong; false if it ended otherwise meanwhile. */
 export async function exhaust ({ db, tenantId, now }: TenantTx, challengeId: string): Promise<boolean> {

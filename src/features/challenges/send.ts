@@ -1,8 +1,8 @@
 import type { Actor, Deps } from '../../platform/deps.ts'
-import type { TenantTx } from '../../platform/db/index.ts'
+import type { TenantCall, TenantTx } from '../../platform/db/index.ts'
 import { prefixOf } from '../../platform/addresses/phone.ts'
 import { Refusal } from '../../platform/refusal.ts'
-import type { CompiledQuery } from 'kysely'
+import { CompiledQuery } from 'kysely'
 import { messageRow } from '../delivery/delivery.ts'
 import { blockPrefix } from '../limits/prefix-blocks.ts'
 import type { SendBucket } from '../limits/sends.ts'
@@ -11,17 +11,15 @@ import type { Destination } from './choose.ts'
 import type { Setting } from './setting.ts'
 import { codeMessage } from './texts.ts'
 
-/** Runs a statement in the caller's tenant. */
-export type Run = <Row>(statement: CompiledQuery<Row>) => Promise<Row[]>
+/** Makes a call in the caller's tenant. */
+export type Run = <Row>(call: TenantCall<Row>) => Promise<Row[]>
 
 /** In a transaction of its own, in one round trip. */
-export const runAlone = ({ db }: Deps, { tenantId }: Actor): Run => async <Row>(statement: CompiledQuery<Row>) => {
-  const [result] = await db.batch(tenantId, [statement])
-  return result!.rows as Row[]
-}
+export const runAlone = ({ db }: Deps, { tenantId }: Actor): Run => (call) => db.call(tenantId, call)
 
 /** In a transaction that is open. */
-export const runIn = ({ db }: TenantTx): Run => async <Row>(statement: CompiledQuery<Row>) => (await db.executeQuery(statement)).rows
+export const runIn = ({ db, tenantId }: TenantTx): Run => async <Row>({ statement: { text }, values }: TenantCall<Row>) =>
+  (await db.executeQuery(CompiledQuery.raw(text, [tenantId, ...values]))).rows as Row[]
 
 /** How often something is prepared anew because what it was prepared from has changed meanwhile. */
 export const preparationsMax = 5

@@ -73,8 +73,7 @@ export function checkOf (deps: Deps, actor: Actor, challengeId: string, input: V
 }
 
 async function countAttempt (deps: Deps, actor: Actor, challengeId: string): Promise<AttemptRow> {
-  const [result] = await deps.db.batch(actor.tenantId, [takeAttempt(challengeId, starterOf(actor))])
-  const taken = result!.rows[0] as AttemptRow | undefined
+  const [taken] = await deps.db.call(actor.tenantId, takeAttempt(challengeId, starterOf(actor)))
   if (taken?.outcome === 'locked') throw await lockedRefusal(deps, actor, taken)
   if (taken) return taken
   let challenge = await ownChallenge(deps, actor, challengeId)

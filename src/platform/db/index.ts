@@ -1,7 +1,7 @@
-import { CompiledQuery, Kysely, PostgresDialect, sql, type Transaction } from 'kysely'
+import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely'
 import pg from 'pg'
 import { FailoverPool } from './failover-pool.ts'
-import { PipelinedClient } from './pipelined-client.ts'
+import { gatherWrites, isOutdated, PipelinedClient } from './pipelined-client.ts'
 import type { DB } from './schema.ts'
 
 /** An open transaction that sees one tenant. */
@@ -17,14 +17,22 @@ export interface TenantTx {
 /** A prepared statement whose first parameter is the tenant. */
 export interface HotStatement { name: string, text: string }
 
-/** The three doors to the database. Each sets the tenant; there is no fourth. */
+/** A call of a database function that enters the tenant by itself: its first parameter, which comes before `values`. */
+export interface TenantCall<Row> {
+  statement: HotStatement
+  values: readonly unknown[]
+  /** Never there: it says what the rows are. */
+  row?: Row
+}
+
+/** The doors to the database. Each sets the tenant. */
 export interface Db {
   /** A transaction; rolled back if `work` throws. A deadlock or serialisation failure is tried again, at most twice. */
   inTenant: <T>(tenantId: string, work: (tx: TenantTx) => Promise<T>) => Promise<T>
   /** The hot read: one prepared statement in one round trip on a shared pipelined connection. */
   readInTenant: <R>(tenantId: string, statement: HotStatement, values?: readonly unknown[]) => Promise<R[]>
-  /** Several compiled statements in one transaction and one round trip, on a connection of their own. */
-  batch: (tenantId: string, statements: readonly CompiledQuery[]) => Promise<pg.QueryResult[]>
+  /** One call that may write, in a transaction and a round trip of its own, on a connection of its own. */
+  call: <Row>(tenantId: string, call: TenantCall<Row>) => Promise<Row[]>
   /** The tenant of a slug: the one read that comes before a tenant is known. */
   tenantBySlug: (slug: string) => Promise<{ tenant_id: string, slug: string, country: string | null, sandbox: boolean } | undefined>
   /** The server's own clock; also proves that it answers. */
@@ -106,24 +114,20 @@ export function openDb ({ url, applicationName, connectionsMax = 10, acquireTime
       return rows as R[]
     },
 
-    async batch (tenantId, statements) {
+    async call<Row> (tenantId: string, { statement: { name, text }, values }: TenantCall<Row>) {
       const client = await pipelines.connect()
-      let broken = true
+      let outdated = false
       try {
-        // Queued in one tick, so that nothing of another caller can come between.
-        const sent = [
-          client.query('begin'),
-          client.query({ name: 'enter_tenant', text: 'select enter_tenant($1)', values: [tenantId] }),
-          ...statements.map((statement) => client.query(statement.sql, [...statement.parameters])),
-          client.query('commit'),
-        ]
-        const settled = await Promise.allSettled(sent)
-        broken = false
-        const failed = settled.find((result) => result.status === 'rejected')
-        if (failed) throw failed.reason
-        return settled.slice(2, -1).map((result) => (result as PromiseFulfilledResult<pg.QueryResult>).value)
+        const given = { text, values: [tenantId, ...values] }
+        gatherWrites(client)
+        const { rows } = await client.query({ name, ...given }).catch((error: unknown) => {
+          outdated = isOutdated(error)
+          if (!outdated) throw error
+          return client.query(given) // nothing was done yet, and without a name it is prepared anew
+        })
+        return rows as Row[]
       } finally {
-        client.release(broken)
+        client.release(outdated)
       }
     },
 

@@ -8,6 +8,9 @@ import { dropOldPlans } from './plans.ts'
  */
 const outdatedCodes = new Set(['0A000', '26000'])
 
+/** Whether a prepared statement failed for its age alone, before anything was done. */
+export const isOutdated = (error: unknown): boolean => outdatedCodes.has((error as { code?: string }).code ?? '')
+
 /**
  * One shared connection in pipeline mode that opens at the first use and again after it was lost.
  * Only single prepared statements may go through it: with a transaction spread over awaits, callers would mix.
@@ -29,7 +32,7 @@ export class PipelinedClient {
     try {
       return await send(await opening, statement)
     } catch (error) {
-      if (!outdatedCodes.has((error as { code?: string }).code ?? '')) throw error
+      if (!isOutdated(error)) throw error
       if (this.#client === opening) {
         this.#client = undefined
         opening.then((client) => client.end()).catch(() => undefined) // once it has answered the others
@@ -63,7 +66,7 @@ function send (client: pg.Client, statement: pg.QueryConfig): Promise<pg.QueryRe
 }
 
 /** The statements of one turn of the event loop leave in one write; each on its own would be a system call of its own. */
-function gatherWrites (client: pg.Client): void {
+export function gatherWrites (client: pg.ClientBase): void {
   const { stream } = (client as unknown as { connection: { stream: Socket } }).connection
   if (stream.writableCorked > 0) return
   stream.cork()

@@ -2,6 +2,7 @@ import t from 'tap'
 import { scopes } from '../../../src/vocabulary.ts'
 import { callsOnTenants, callsOnUsers, heard, nextNumber, type Aim } from '../../support/authority/calls.ts'
 import { callers, rowsOf, type CallerName, type Row, type TargetName } from '../../support/authority/rows.ts'
+import { operations } from '../../support/document.ts'
 import { blockFor12Hours } from '../../support/limits.ts'
 import { issued } from '../../support/passes.ts'
 import { someone } from '../../support/people.ts'
@@ -22,7 +23,19 @@ const kindOf: Record<CallerName, Partial<Caller>> = {
   user: {}, reader: { roles: ['reader'] }, helpdesk: { roles: ['helpdesk'] }, privilegedAdmin: { roles: ['privilegedAdmin'] }, policyAdmin: { roles: ['policyAdmin'] }, auditor: { roles: ['auditor'] },
   stale: { roles: ['helpdesk', 'privilegedAdmin', 'policyAdmin', 'auditor'], authSecondsAgo: 660 }, next: { roles: ['privilegedAdmin'], tenant: next },
 }
-const speak = (caller: CallerName, subject = `the-${caller}`) => service.as({ tenant: here, subject, ...kindOf[caller] })
+const speak = (caller: CallerName, subject = `the-${caller}`) => service.as({ tenant: here, subject, ...kindOf[caller] }).then(noted)
+
+/** Everything that the table had called. */
+const called = new Set<string>()
+function noted (client: Client): Client {
+  const note = (method: string, url: string) => { called.add(`${method} ${url.replace(/\?.*/, '')}`) }
+  return {
+    ...client,
+    get: (url, ...rest) => { note('GET', url); return client.get(url, ...rest) }, post: (url, ...rest) => { note('POST', url); return client.post(url, ...rest) },
+    put: (url, ...rest) => { note('PUT', url); return client.put(url, ...rest) }, patch: (url, ...rest) => { note('PATCH', url); return client.patch(url, ...rest) },
+    delete: (url, ...rest) => { note('DELETE', url); return client.delete(url, ...rest) },
+  }
+}
 const persons = Object.fromEntries(await Promise.all(callers.map(async (caller) => [caller, await speak(caller)]))) as Record<CallerName, Client>
 for (const client of Object.values(persons)) await client.get('/v1/users/me')
 const apps = await Promise.all(scopes.map(async (scope) => ({ scope, client: await service.as({ tenant: here, subject: `app-${scope.replace(':', '-')}`, kind: 'app', scopes: [scope] }) })))
@@ -128,4 +141,12 @@ t.test('on what belongs to the tenant, everyone hears exactly what the table say
   }
   t.strictSame(wrong, [])
   t.ok(counted > 3_000, `${counted} cells`)
+})
+
+t.test('no operation of the document is left out, but those on a challenge of one\'s own and the sandbox, which is open to all', async (t) => {
+  const left = operations.filter(({ method, path }) => {
+    const pattern = new RegExp(`^${method} ${path.replace(/\{\w+\}/g, '[^/]+')}$`)
+    return ![...called].some((one) => pattern.test(one))
+  })
+  t.same(left.map(({ path }) => path).filter((path) => !/^\/v1\/(challenges\/\{|sandbox\/)/.test(path)), [])
 })

@@ -10,7 +10,7 @@ const service = await testService(t)
 /** Which doors to the database were used, in order. */
 async function doorsUsed (work: () => Promise<unknown>): Promise<string[]> {
   const { db } = service.deps
-  const doors = ['inTenant', 'readInTenant', 'batch', 'tenantBySlug'] as const
+  const doors = ['inTenant', 'readInTenant', 'call', 'tenantBySlug'] as const
   const real = { ...db }
   const used: string[] = []
   for (const door of doors) {

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { CompiledQuery, sql } from 'kysely'
+import { sql } from 'kysely'
 import { Client } from 'pg'
 import t, { type Test } from 'tap'
 import { isDatabaseUnavailable } from '../../../src/platform/db/errors.ts'
@@ -110,7 +110,7 @@ t.test('a server that takes connections and never answers is away, whichever doo
   })
   const db = openDb({ url: `postgres://nobody@127.0.0.1:${(silent.address() as AddressInfo).port}/nothing`, applicationName: 'silent', onError: () => undefined })
   t.teardown(db.close)
-  const doors = { inTenant: db.inTenant(tenants[0]!, async () => 1), readInTenant: db.readInTenant(tenants[0]!, whose, [1]), batch: db.batch(tenants[0]!, []), serverTime: db.serverTime() }
+  const doors = { inTenant: db.inTenant(tenants[0]!, async () => 1), readInTenant: db.readInTenant(tenants[0]!, whose, [1]), call: db.call(tenants[0]!, { statement: whose, values: [1] }), serverTime: db.serverTime() }
   const results = await Promise.allSettled<unknown>(Object.values(doors))
   for (const [index, door] of Object.keys(doors).entries()) {
     const result = results[index]!
@@ -118,12 +118,17 @@ t.test('a server that takes connections and never answers is away, whichever doo
   }
 })
 
-t.test('batches and transactions of many tenants never mix, failing ones among them', async (t) => {
+const calling = {
+  name: 'calling', text: `select own.* from enter_tenant($1) as e (at) cross join lateral (
+                            select tenant_id, display_name as name, 1 / $2::integer as fails from users where e.at is not null offset 0) as own`,
+}
+
+t.test('calls and transactions of many tenants never mix, failing ones among them', async (t) => {
   const db = opened(t, 'mixed')
   const fails = (call: number) => call % 5 === 0
   const results = await interleaved(async (call) => {
     const select = `select tenant_id, display_name as name, 1 / ${fails(call) ? 0 : 1} from users`
-    if (call % 2 === 0) return (await db.batch(tenantOf(call), [CompiledQuery.raw('select 1'), CompiledQuery.raw(select)]))[1]!.rows as Owned[]
+    if (call % 2 === 0) return db.call<Owned>(tenantOf(call), { statement: calling, values: [fails(call) ? 0 : 1] })
     return db.inTenant(tenantOf(call), async (tx) => (await sql.raw<Owned>(select).execute(tx.db)).rows)
   }, 120)
   t.same(results.filter((result, call) => fails(call) ? result.status !== 'rejected' : result.status !== 'fulfilled' || !isOf(tenantOf(call), result.value)), [])
