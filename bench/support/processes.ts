@@ -1,6 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { AddressInfo } from 'node:net'
 
@@ -16,12 +18,15 @@ export async function freePort (): Promise<number> {
 
 export interface ServerProcess { origin: string, child: ChildProcess, readyAfterMs: number, stop: () => Promise<void> }
 
+/** What `npm start` gives to Node, so that what is measured is what runs. */
+const nodeFlags = (JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as { scripts: { start: string } }).scripts.start.match(/--\S+/g) ?? []
+
 /** Starts a script as its own process and waits until `path` answers 200. */
 export async function startServer (script: string, env: Record<string, string>, path: string): Promise<ServerProcess> {
   const port = await freePort()
   const origin = `http://127.0.0.1:${port}`
   const startedMs = performance.now()
-  const child = spawn(process.execPath, [script], { env: { ...process.env, PORT: String(port), ...env }, stdio: ['ignore', 'ignore', 'inherit'] })
+  const child = spawn(process.execPath, [...nodeFlags, script], { env: { NODE_COMPILE_CACHE: 'node_modules/.cache/compile', ...process.env, PORT: String(port), ...env }, stdio: ['ignore', 'ignore', 'inherit'] })
   for (;;) {
     if (child.exitCode !== null) throw new Error(`${script} ended with ${child.exitCode}`)
     const ok = await fetch(origin + path).then((reply) => reply.ok, () => false)

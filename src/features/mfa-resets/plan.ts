@@ -7,7 +7,8 @@ import { planMethodsReset, type Takes } from '../contact-methods/reset.ts'
 import { hasMethod } from '../contact-methods/contact-methods.ts'
 import { addressesOf } from '../contact-methods/tell.ts'
 import { policyInForce } from '../policy/policy.ts'
-import { knownUser, targetOf } from '../users/users.ts'
+import { knownUser, targetOf, type UserRow } from '../users/users.ts'
+import type { ResetReason } from '../../vocabulary.ts'
 import type { NewReset, ResetPreview } from './schema.ts'
 
 /** What a client can break by its input alone, beside the schema. */
@@ -20,8 +21,12 @@ export function refuseContradictions ({ scope, kinds, methodIds, reason, revokeS
 const fault = (pointer: string, message: string) =>
   new Refusal('validation_failed', 'The body does not fit the schema.', { errors: [{ pointer, code: 'not_allowed', message }] })
 
+/** Until someone has registered again after `compromised`, a reset for another reason does not make their mailbox trusted. */
+export const reasonNow = (user: UserRow, reason: ResetReason): ResetReason =>
+  user.reregistration_since !== null && user.reregistration_reason === 'compromised' ? 'compromised' : reason
+
 /** Which methods go. An alternate e-mail serves recovery and notices and stays, unless it may be in a thief's hands. */
-export function takesOf ({ scope, kinds = [], methodIds = [], reason }: NewReset): Takes {
+export function takesOf ({ scope, kinds = [], methodIds = [] }: NewReset, reason: ResetReason): Takes {
   const ids = methodIds.map((id) => id.toLowerCase())
   if (scope === 'methods') return ({ id }) => ids.includes(id)
   if (scope === 'kinds') return ({ kind }) => kinds.includes(kind)
@@ -42,7 +47,7 @@ export async function previewReset (deps: Deps, tx: TenantTx, actor: Actor, user
   const user = await knownUser(tx, userId)
   const { allowed, rule, waitsForApproval } = judgementOnTarget(actor, 'mfaResets.create', targetOf(user))
   await requireKnownMethods(tx, userId, input)
-  const methods = await planMethodsReset(deps, tx, user, await policyInForce(tx), takesOf(input))
+  const methods = await planMethodsReset(deps, tx, user, await policyInForce(tx), takesOf(input, reasonNow(user, input.reason)))
   const passes = (await currentPasses(tx, userId)).map((id) => ({ id, kind: 'temporaryAccessPass' as const, display: null }))
   return {
     dryRun: true, allowed, ...(rule !== null && { rule }), removed: [...methods.removed, ...passes], kept: methods.kept,

@@ -17,7 +17,7 @@ import { policyInForce } from '../policy/policy.ts'
 import type { PolicyDocument } from '../policy/schema.ts'
 import { endSessionsOf, raiseEpoch, requireReregistration } from '../users/reregistration.ts'
 import { lockedUser, targetOf, type UserRow } from '../users/users.ts'
-import { requireKnownMethods, takesOf } from './plan.ts'
+import { reasonNow, requireKnownMethods, takesOf } from './plan.ts'
 import { completeReset, insertReset, rejectReset, selectNewestSince, selectReset } from './queries.ts'
 import type { NewReset, ResetDone, ResetWaiting } from './schema.ts'
 import { openRequest, sealOutcome, sealRequest } from './stored.ts'
@@ -52,7 +52,7 @@ export async function resetUser (deps: Deps, tx: TenantTx, actor: Actor, userId:
   await insertReset(tx, { ...columnsOf(deps, tx, actor, user, input, id), status: 'completed', completed_at: tx.now, outcome: sealOutcome(deps.keys, tx.tenantId, id, done), mfa_epoch: done.epoch })
   if (!input.temporaryAccessPass) return answerOf(id, done)
   const pass = await issuePass(deps, tx, actor, { userId, policy, ...input.temporaryAccessPass })
-  await tell(deps, tx, { userId, kind: 'passIssued', addresses: done.addresses, link: input.reason !== 'compromised' })
+  await tell(deps, tx, { userId, kind: 'passIssued', addresses: done.addresses, link: reasonNow(user, input.reason) !== 'compromised' })
   return answerOf(id, done, pass)
 }
 
@@ -83,20 +83,21 @@ type Done = Awaited<ReturnType<typeof carryOut>>
 /** Locks are taken in their order: user, wrong codes, challenges. */
 async function carryOut (deps: Deps, tx: TenantTx, actor: Actor, user: UserRow, policy: PolicyDocument, input: NewReset, id: string) {
   const { user_id: userId } = user
+  const reason = reasonNow(user, input.reason)
   const addresses = await addressesOf(deps, tx, userId)
   const epoch = await raiseEpoch(tx, userId)
   await forgetFailures(tx, userId)
-  const takes = takesOf(input)
+  const takes = takesOf(input, reason)
   const methods = await resetMethods(deps, tx, actor, user, policy, takes)
   const passes = await voidPasses(tx, userId)
   await cancelChallengesOfUser(tx, userId)
   const again = input.scope === 'all' || !methods.meetsPolicy
-  if (again) await requireReregistration(tx, userId, { reason: input.reason })
+  if (again) await requireReregistration(tx, userId, { reason })
   const { sessionsValidFrom } = await endSessionsOf(tx, userId, { sessions: input.revokeSessions ?? true, devices: input.forgetDevices ?? true })
   const removed = [...methods.removed, ...passes.map((passId) => ({ id: passId, kind: 'temporaryAccessPass' as const, display: null }))]
 
   // A thief who has the mailbox must not be able to freeze the account out of their victim's hands.
-  const about = { userId, kind: 'reset' as const, details: { reason: input.reason }, link: input.reason !== 'compromised' }
+  const about = { userId, kind: 'reset' as const, details: { reason: input.reason }, link: reason !== 'compromised' }
   const notified = await tell(deps, tx, { ...about, addresses })
   if (addresses.length > 0) await tellSecurityContact(deps, tx, about)
   await record(deps, tx, actor, {

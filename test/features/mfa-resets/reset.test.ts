@@ -73,6 +73,17 @@ t.test('after "compromised" the alternate e-mail goes, too, and no notice carrie
   t.notOk(told.some(({ body }) => body.includes('/not-me/')))
 })
 
+t.test('a later reset for another reason does not make a mailbox trusted that was compromised', async (t) => {
+  const { helen, app } = await resetStage(service)
+  await resetDone(helen, 'ann', { scope: 'kinds', kinds: ['mobilePhone'], reason: 'compromised' })
+  t.match(await requirements(app), { state: 'reregistrationRequired', reason: 'compromised' })
+  await moveClock(app, 11)
+  const later = await resetDone(helen, 'ann', { reason: 'lostDevice' })
+  t.strictSame(later.removed.map(({ kind }: any) => kind), ['alternateEmail'])
+  t.match(await requirements(app), { reason: 'compromised', registration: { acceptedProofs: [{ channel: 'temporaryAccessPass' }] } })
+  t.match((await helen.get(`/v1/mfa-resets/${later.id}`)).body, { reason: 'lostDevice' }, 'the history says what was asked for')
+})
+
 t.test('the surviving e-mail recovers as well', async (t) => {
   const { helen, signsIn } = await resetStage(service)
   await resetDone(helen, 'ann')
