@@ -3,7 +3,10 @@ import addFormats from 'ajv-formats'
 import fc from 'fast-check'
 import t from 'tap'
 import { anything, anyText, encoded, headerText, valueOf, type Known, type Parameter, type Schema } from '../../support/fuzz.ts'
+import { waitingIn } from '../../support/approvals.ts'
 import { blockFor12Hours } from '../../support/limits.ts'
+import { issued } from '../../support/passes.ts'
+import { resetHarmlessly } from '../../support/resets.ts'
 import { codeOf, testService, verifiedMethod, type Client } from '../../support/service.ts'
 
 interface Operation {
@@ -35,12 +38,18 @@ async function scene (): Promise<{ callers: Client[], known: Known }> {
   ])
   const [boss, ann] = callers
   await boss.put('/v1/users/bob', { displayName: 'Bob', signInEmail: 'bob@example.com' })
+  const { id: resetId } = await resetHarmlessly(boss, 'bob')
+  await boss.put('/v1/users/gone', { displayName: 'Gone' })
+  await boss.post('/v1/users/gone/offboarding')
+  const penny = await service.as({ tenant, subject: 'penny', roles: ['policyAdmin'] })
+  const approvals = await Promise.all([boss, penny].map(async (asker) => waitingIn(await asker.patch('/v1/policy', { retentionDays: 31 }))))
   const methods = [
     (await verifiedMethod(ann, { kind: 'mobilePhone', value: '+14155550132' })).id,
     (await verifiedMethod(ann, { kind: 'alternateEmail', value: 'ann@example.org' })).id,
     (await ann.post('/v1/users/me/contact-methods', { kind: 'officePhone', value: '+14155550144 x5' })).body.id,
     (await boss.post('/v1/users/bob/contact-methods', { kind: 'mobilePhone', value: '+14155550155' })).body.id,
   ]
+  const { authenticatorId } = await issued(boss, 'ann')
   const challenge = await ann.post('/v1/challenges', { userId: 'me', purpose: 'verifyContact', methodId: methods[2] })
   await blockFor12Hours(service, tenant, '1212555')
   const numbers = ['+14155550161', '(415) 555-0162', '415-555-0163 x12', 'tel:+1-415-555-0164;ext=9', '+442079460958', '+19005550100', '911', '+1415555016']
@@ -48,7 +57,7 @@ async function scene (): Promise<{ callers: Client[], known: Known }> {
   return {
     callers,
     known: {
-      prefix: ['1212555'], userId: ['me', 'me', 'ann', 'ann', 'bob', 'boss', 'nobody'], methodId: [...methods, methods[2], methods[2], crypto.randomUUID()], challengeId: [challenge.body.id, crypto.randomUUID()],
+      prefix: ['1212555'], userId: ['me', 'me', 'ann', 'ann', 'bob', 'boss', 'gone', 'gone', 'nobody'], resetId: [resetId, crypto.randomUUID()], approvalId: [...approvals, crypto.randomUUID()], authenticatorId: [authenticatorId, crypto.randomUUID()], methodId: [...methods, methods[2], methods[2], crypto.randomUUID()], challengeId: [challenge.body.id, crypto.randomUUID()],
       value: [...numbers, ...emails], phone: ['allowed', ...numbers], email: emails, signInEmail: emails, to: [...numbers, ...emails], country: ['US', 'GB', 'XX'], countries: ['US', 'GB', 'XX'], purpose: ['verifyContact'], channel: ['voice', 'voice', 'sms', 'email'],
       code: [...Array<string>(20).fill(await codeOf(ann, challenge.body.id)), '000000', '12345', '1'.repeat(128)], cursor: [(await boss.get('/v1/users?limit=1')).body.nextCursor, (await boss.get('/v1/audit-events?limit=1')).body.nextCursor],
       from: ['2020-01-01T00:00:00Z', '2016-12-31T23:59:60Z'], search: ['b', '%', 'bob'], actor: ['boss', 'ann'], action: ['user.created'], waitSeconds: [0, 0.01, 11, 'Infinity'], mode: ['none', 'error'],
@@ -85,6 +94,7 @@ const declaredSuccess = ({ responses }: Operation, status: number, text: string)
   const response = responses[status]
   if (!response) return false
   const schema = response.content?.['application/json']?.schema.$ref
+  if (response.content?.['application/x-ndjson']) return text.split('\n').every((line) => line === '' || fits('#/components/schemas/AuditEvent', JSON.parse(line)))
   return schema === undefined ? text === '' : fits(schema, JSON.parse(text))
 }
 
