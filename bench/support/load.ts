@@ -4,12 +4,12 @@ import { median, type ServerProcess } from './processes.ts'
 
 export interface Load { perSecond: number, p99Ms: number, serviceMicroseconds: number, postgresMicroseconds: number }
 
-export interface LoadOptions { connections: number, seconds: number, perSecondMax?: number, requests: autocannon.Request[], postmasterPid: number }
+export interface LoadOptions { connections: number, seconds: number, requests: autocannon.Request[], postmasterPid: number }
 
 /** Loads a server and counts what a request cost: processor time as the kernel counts it for each process. */
-export async function load ({ origin, child }: ServerProcess, { connections, seconds, perSecondMax, requests, postmasterPid }: LoadOptions): Promise<Load> {
+export async function load ({ origin, child }: ServerProcess, { connections, seconds, requests, postmasterPid }: LoadOptions): Promise<Load> {
   const [service, postgres] = [cpuOf(child.pid!), cpuOfChildren(postmasterPid)]
-  const result = await autocannon({ url: origin, connections, duration: seconds, requests, ...(perSecondMax !== undefined && { overallRate: perSecondMax }) })
+  const result = await autocannon({ url: origin, connections, duration: seconds, requests })
   if (result.non2xx > 0 || result.errors > 0) throw new Error(`${result.non2xx} refusals and ${result.errors} errors`)
   const count = result.requests.total
   return {

@@ -12,6 +12,7 @@ const underWayMax = 50
 /** So that a carrier that hangs for one tenant leaves room for the messages of the others. */
 const underWayPerTenant = 20
 const leaseSeconds = 15
+const lostClaimsEveryMs = 1_000
 /** How often a notice is given to a carrier that may have lost it, or have it: better twice than never. */
 const noticeTriesMax = 3
 
@@ -51,9 +52,14 @@ export function createDispatcher (dispatch: Dispatch): Dispatcher {
   const busy = new Map<string, number>() // sends under way of each tenant
   let left = false // whether more waited than the last claim had room for
   let closed = false
+  let lostClaimsDueMs = 0
 
   async function sweep (): Promise<number> {
-    await endLostClaims(dispatch.db)
+    // A wake-up comes with every message; a claim is lost once in a long while.
+    if (performance.now() >= lostClaimsDueMs) {
+      lostClaimsDueMs = performance.now() + lostClaimsEveryMs
+      await endLostClaims(dispatch.db)
+    }
     return fill()
   }
 

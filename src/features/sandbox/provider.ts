@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { gather } from '../../platform/db/gather.ts'
 import type { TenantTx } from '../../platform/db/index.ts'
 import type { WorkerDb } from '../../platform/db/worker.ts'
 import { lookupEmail } from '../../platform/addresses/email.ts'
@@ -19,17 +20,25 @@ export const inboxContext = (id: string, field: 'recipient' | 'content') => ['sa
  * never answered, so that its outcome is unknown. Faults that a test has set come first.
  */
 export function sandboxProvider (db: WorkerDb, keys: Keys): Provider {
+  const underWay = new Map<string, Message>()
+  /** What comes together goes into the inbox together; answers how each fares. */
+  const take = gather((tenantId, ids) => db.inTenant(tenantId, async (tx) => {
+    const faults = await tx.db.selectFrom('sandbox_faults').select(['channel', 'mode']).where('tenant_id', '=', tenantId).execute()
+    const modes = new Map(ids.map((id) => {
+      const message = underWay.get(id)!
+      return [id, faults.find(({ channel }) => channel === message.channel)?.mode ?? modeOfNumber(message)]
+    }))
+    await putIntoInbox(tx, keys, ids.filter((id) => modes.get(id) !== 'error' && modes.get(id) !== 'slow').map((id) => underWay.get(id)!))
+    return modes
+  }))
   return async (message) => {
-    const mode = await db.inTenant(message.tenantId, async (tx) => {
-      const fault = await tx.db.selectFrom('sandbox_faults').select('mode').where('tenant_id', '=', message.tenantId).where('channel', '=', message.channel).executeTakeFirst()
-      const found = fault?.mode ?? modeOfNumber(message)
-      if (found !== 'error' && found !== 'slow') await putIntoInbox(tx, keys, message)
-      return found
-    })
+    underWay.set(message.id, message)
+    const modes = await take(message.tenantId, [message.id]).finally(() => underWay.delete(message.id))
+    const mode = modes.get(message.id)
     if (mode === 'error') return 'failed'
     if (mode === 'slow') {
       await pause(slowMs)
-      await db.inTenant(message.tenantId, (tx) => putIntoInbox(tx, keys, message))
+      await db.inTenant(message.tenantId, (tx) => putIntoInbox(tx, keys, [message]))
     }
     if (mode === 'timeout') { await pause(silentMs); return 'unknown' }
     return 'sent' satisfies Outcome
@@ -41,11 +50,12 @@ function modeOfNumber ({ channel, recipient: { to } }: Message): 'error' | 'time
   return to.endsWith('98') ? 'error' : to.endsWith('99') ? 'timeout' : undefined
 }
 
-async function putIntoInbox ({ db, now }: TenantTx, keys: Keys, { id, tenantId, userId, channel, kind, recipient, content, challengeId }: Message): Promise<void> {
-  await db.insertInto('sandbox_messages').values({
+async function putIntoInbox ({ db, now }: TenantTx, keys: Keys, messages: Message[]): Promise<void> {
+  if (messages.length === 0) return
+  await db.insertInto('sandbox_messages').values(messages.map(({ id, tenantId, userId, channel, kind, recipient, content, challengeId }) => ({
     tenant_id: tenantId, id, user_id: userId, channel, kind, challenge_id: challengeId, created_at: now,
     recipient: keys.seal('message', tenantId, inboxContext(id, 'recipient'), JSON.stringify(recipient)),
     recipient_index: inboxIndex(keys, tenantId, recipient.to),
     content: keys.seal('message', tenantId, inboxContext(id, 'content'), JSON.stringify(content)),
-  }).onConflict((conflict) => conflict.doNothing()).execute()
+  }))).onConflict((conflict) => conflict.doNothing()).execute()
 }

@@ -12,12 +12,14 @@ export interface WorkerDb extends Pick<Db, 'inTenant' | 'close'> {
 }
 
 const queueConnectionsMax = 2
+/** The entries of what has left a queue stay in its index until a vacuum. A plain scan marks them, and the next one skips them; one by bitmap goes through all of them each time. */
+const queueOptions = '-c enable_bitmapscan=off'
 const tenantConnectionsMax = 4
 /** Nobody waits for a worker with a request in hand, and a message given up for want of a connection would be lost. */
 const acquireTimeoutMs = 5_000
 
 export function openWorkerDb ({ url, onError }: { url: string, onError: (error: Error) => void }): WorkerDb {
-  const pool = new FailoverPool({ ...connectionSettings(url, 'latchkey-worker'), max: queueConnectionsMax, acquireTimeoutMs, connectionTimeoutMillis: acquireTimeoutMs })
+  const pool = new FailoverPool({ ...connectionSettings(url, 'latchkey-worker'), options: queueOptions, max: queueConnectionsMax, acquireTimeoutMs, connectionTimeoutMillis: acquireTimeoutMs })
   pool.on('error', onError)
   const queues = new Kysely<DB>({ dialect: new PostgresDialect({ pool }) })
   const db = openDb({ url, applicationName: 'latchkey-worker', connectionsMax: tenantConnectionsMax, acquireTimeoutMs, onError })
