@@ -7,7 +7,7 @@ import { gate, seedChallenges, type SeededChallenge } from '../support/seed.ts'
 import { clientOf, testService } from '../support/service.ts'
 
 const long = process.env.LATCHKEY_LONG === '1'
-const challengesMax = long ? 1_000 : 200
+const challengesMax = long ? 1_000 : 100
 const twins = 16
 const sideBySide = 3
 if (long) t.setTimeout(900_000)

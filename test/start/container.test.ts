@@ -24,7 +24,7 @@ t.test('every image has an exact tag, and the last stage runs as a plain account
   t.match(all(stage, 'USER'), ['node'])
   t.same(all(stage, 'RUN'), [], 'nothing is made in it')
   t.equal(all(stage, 'HEALTHCHECK').length, 1)
-  t.same(all(stage, 'CMD'), ['["node", "src/main.ts"]'], 'which hears its signals itself')
+  t.match(all(stage, 'CMD'), [/^\["node", ("--[a-z0-9=-]+", )*"src\/main.ts"\]$/], 'which hears its signals itself')
 })
 
 t.test('what runs our code can write nowhere, has no rights and no secret of its own', async (t) => {

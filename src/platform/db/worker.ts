@@ -12,8 +12,8 @@ export interface WorkerDb extends Pick<Db, 'inTenant' | 'close'> {
 }
 
 const queueConnectionsMax = 2
-/** The entries of what has left a queue stay in its index until a vacuum. A plain scan marks them, and the next one skips them; one by bitmap goes through all of them each time. */
-const queueOptions = '-c enable_bitmapscan=off'
+/** The entries of what has left a queue stay in its index until a vacuum. A plain scan of it marks them, and the next one skips them; any other goes through all of them each time. */
+const queueOptions = '-c enable_bitmapscan=off -c enable_seqscan=off'
 const tenantConnectionsMax = 4
 /** Nobody waits for a worker with a request in hand, and a message given up for want of a connection would be lost. */
 const acquireTimeoutMs = 5_000
