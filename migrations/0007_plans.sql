@@ -34,37 +34,7 @@ alter table send_windows alter column bucket type text collate "C";
 alter table prefix_blocks alter column prefix type text collate "C";
 alter table idempotency_keys alter column caller type text collate "C";
 
--- The hot reads: one look-up of each user after the other (`offset 0`), never a table from end to end.
-create or replace function read_sign_in (tenant uuid, wanted text[], known_policy integer)
-  returns table (user_id text, facts text, id uuid, kind text, value bytea, line_type text, country text, default_channel text,
-                 verified_since boolean, -- after the reset that requires to register again, if there was one
-                 settled boolean)       -- bound to what it is for a day
-  language plpgsql volatile as $$
-#variable_conflict use_column
-declare
-  around record;
-  at timestamptz;
-begin
-  perform set_config('latchkey.tenant', tenant::text, true), set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true);
-  select t.clock_offset_seconds as ahead, p.version, case when p.version <> known_policy then p.document end as document into around
-    from tenants t join policies p on p.tenant_id = t.tenant_id where t.tenant_id = tenant;
-  at := date_trunc('milliseconds', statement_timestamp()) + make_interval(secs => around.ahead); -- tenant_now(), without reading the tenant twice
-  facts := json_build_object('at', at, 'policyVersion', around.version, 'policy', around.document);
-  return next;
-  return query
-    select u.user_id,
-           case when u.status <> 'active' or u.privileged or f.locked_until > at or f.by_method <> '{}'
-                     or num_nonnulls(u.sessions_valid_from, u.devices_valid_from, u.reregistration_since) > 0
-                then json_build_object('status', u.status, 'privileged', u.privileged, 'sessionsValidFrom', u.sessions_valid_from, 'devicesValidFrom', u.devices_valid_from,
-                       'since', u.reregistration_since, 'reason', u.reregistration_reason, 'lockedUntil', case when f.locked_until > at then f.locked_until end, 'wrongCodes', f.by_method)::text end,
-           m.id, m.kind, m.value, m.line_type, m.country, case when m.is_default then coalesce(m.default_channel, '') end,
-           m.verified_at > coalesce(u.reregistration_since, '-infinity'), coalesce(m.verified_at, m.created_at) <= at - interval '24 hours'
-      from unnest(wanted) as w (user_id)
-     cross join lateral (select * from users x where x.tenant_id = tenant and x.user_id = w.user_id offset 0) as u
-      left join lateral (select * from code_failures x where x.tenant_id = tenant and x.user_id = w.user_id offset 0) as f on true
-      left join lateral (select * from contact_methods x where x.tenant_id = tenant and x.user_id = w.user_id and x.status = 'active' offset 0) as m on true;
-end $$;
-
+-- A hot read: one look-up of each user after the other (`offset 0`), never a table from end to end.
 create or replace function read_methods_of (tenant uuid, wanted text[])
   returns table (user_id text, facts text, id uuid, kind text, label text, status text, value bytea, extension bytea, country text, line_type text,
                  is_default boolean, default_channel text, pending_value bytea, pending_extension bytea, pending_expires_at timestamptz, added_by text,

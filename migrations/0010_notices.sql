@@ -96,62 +96,7 @@ begin
 end $$;
 create index messages_of_notices on messages (created_at, tenant_id) where kind = 'notice';
 
--- As in 0007, and with the freeze.
-create or replace function read_sign_in (tenant uuid, wanted text[], known_policy integer)
-  returns table (user_id text, facts text, id uuid, kind text, value bytea, line_type text, country text, default_channel text,
-                 verified_since boolean, -- after the reset that requires to register again, if there was one
-                 settled boolean)       -- bound to what it is for a day
-  language plpgsql volatile as $$
-#variable_conflict use_column
-declare
-  around record;
-  at timestamptz;
-begin
-  perform set_config('latchkey.tenant', tenant::text, true), set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true);
-  select t.clock_offset_seconds as ahead, p.version, case when p.version <> known_policy then p.document end as document into around
-    from tenants t join policies p on p.tenant_id = t.tenant_id where t.tenant_id = tenant;
-  at := date_trunc('milliseconds', statement_timestamp()) + make_interval(secs => around.ahead); -- tenant_now(), without reading the tenant twice
-  facts := json_build_object('at', at, 'policyVersion', around.version, 'policy', around.document);
-  return next;
-  return query
-    select u.user_id,
-           case when u.status <> 'active' or u.privileged or f.locked_until > at or f.by_method <> '{}' or u.frozen_until > at
-                     or num_nonnulls(u.sessions_valid_from, u.devices_valid_from, u.reregistration_since) > 0
-                then json_build_object('status', u.status, 'privileged', u.privileged, 'sessionsValidFrom', u.sessions_valid_from, 'devicesValidFrom', u.devices_valid_from,
-                       'since', u.reregistration_since, 'reason', u.reregistration_reason, 'lockedUntil', case when f.locked_until > at then f.locked_until end,
-                       'frozenUntil', case when u.frozen_until > at then u.frozen_until end, 'wrongCodes', f.by_method)::text end,
-           m.id, m.kind, m.value, m.line_type, m.country, case when m.is_default then coalesce(m.default_channel, '') end,
-           m.verified_at > coalesce(u.reregistration_since, '-infinity'), coalesce(m.verified_at, m.created_at) <= at - interval '24 hours'
-      from unnest(wanted) as w (user_id)
-     cross join lateral (select * from users x where x.tenant_id = tenant and x.user_id = w.user_id offset 0) as u
-      left join lateral (select * from code_failures x where x.tenant_id = tenant and x.user_id = w.user_id offset 0) as f on true
-      left join lateral (select * from contact_methods x where x.tenant_id = tenant and x.user_id = w.user_id and x.status = 'active' offset 0) as m on true;
-end $$;
-
--- As in 0002, and with the freeze.
-drop function read_challenge_setting (uuid, text, uuid);
-create function read_challenge_setting (tenant uuid, wanted_user text, wanted_method uuid default null)
-  returns table (at timestamptz, server_now timestamptz, tenant_created_at timestamptz, policy_version integer, policy jsonb, organization text, default_country text,
-                 status text, privileged boolean, mfa_epoch integer, first_registered_at timestamptz, locked_until timestamptz, by_method jsonb, methods jsonb, former jsonb,
-                 frozen_until timestamptz)
-  language plpgsql volatile set enable_seqscan = off as $$
-#variable_conflict use_column
-begin
-  perform set_config('latchkey.tenant', tenant::text, true);
-  return query
-    select tenant_now(), statement_timestamp(), t.created_at, p.version, p.document, o.name, o.default_country, u.status, u.privileged, u.mfa_epoch, u.first_registered_at, f.locked_until, f.by_method,
-           (select jsonb_agg(m order by m.created_at, m.id) from contact_methods m where m.tenant_id = tenant and m.user_id = wanted_user and m.status <> 'removed'),
-           (select to_jsonb(m) from contact_methods m where m.tenant_id = tenant and m.id = wanted_method and m.user_id = wanted_user and m.status = 'removed'),
-           case when u.frozen_until > tenant_now() then u.frozen_until end
-      from policies p
-      join tenants t on t.tenant_id = p.tenant_id
-      join organizations o on o.tenant_id = p.tenant_id
-      left join users u on u.tenant_id = tenant and u.user_id = wanted_user
-      left join code_failures f on f.tenant_id = tenant and f.user_id = wanted_user
-     where p.tenant_id = tenant;
-end $$;
-
-grant execute on function take_notices (integer, integer), note_notices_used_up (), use_notice_link (uuid), read_challenge_setting (uuid, text, uuid) to latchkey_services;
+grant execute on function take_notices (integer, integer), note_notices_used_up (), use_notice_link (uuid) to latchkey_services;
 grant execute on function forget_notices (integer) to latchkey_workers;
 grant select, insert, update on notice_links, notice_budgets to latchkey_services;
 grant select, delete on notice_links, notice_budgets to latchkey_workers;

@@ -24,7 +24,7 @@ call latchkey_internal.isolate('mfa_resets');
 grant select, insert on mfa_resets to latchkey_services;
 grant update (status, outcome, mfa_epoch, completed_at) on mfa_resets to latchkey_services;
 
--- As before, and since when the user must register again: then a method of before can be verified anew.
+-- As in 0002, with the freeze, and with since when the user must register again: then a method of before can be verified anew.
 drop function read_challenge_setting (uuid, text, uuid);
 create function read_challenge_setting (tenant uuid, wanted_user text, wanted_method uuid default null)
   returns table (at timestamptz, server_now timestamptz, tenant_created_at timestamptz, policy_version integer, policy jsonb, organization text, default_country text,

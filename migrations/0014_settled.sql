@@ -6,7 +6,8 @@ create function recovers_from (bound timestamptz, since timestamptz, reason text
   select case when reason = 'compromised' and bound <= since and bound > since - interval '24 hours' then 'infinity' else bound + interval '24 hours' end
 $$;
 
--- As in 0010, but for what is settled.
+-- As in 0004, with the freeze, with what is settled, and with one look-up of each user after the other (`offset 0`), never a
+-- table from end to end.
 create or replace function read_sign_in (tenant uuid, wanted text[], known_policy integer)
   returns table (user_id text, facts text, id uuid, kind text, value bytea, line_type text, country text, default_channel text,
                  verified_since boolean, -- after the reset that requires to register again, if there was one
