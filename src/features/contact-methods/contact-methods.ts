@@ -85,15 +85,15 @@ export function registeringOf (user: RegisteringUser, { registration }: PolicyDo
 /**
  * Judges who may have the value that waits made active. What an app, an import or an administrator brought is verified
  * by the person, or by an app with their proof: else two of them together could make any number a user's second
- * factor. What was brought with a password alone, before the first registration, or by an app or an import, needs the
- * second factor once there is one: else a thief of the password could plant a number and wait, or have it planted by
- * whoever an app believes. And whoever must register again brings the proof with the code: the code alone says only that
+ * factor. What was brought with a password alone, before the first registration, needs the second factor once there is
+ * one: else a thief of the password could plant a number and wait. What an app or an import brought needs what bringing it
+ * oneself would: else they could have it planted by whoever an app believes. And whoever must register again brings the proof with the code: the code alone says only that
  * the number is reached.
  */
 export function judgeVerifier (actor: Actor, user: RegisteringUser, policy: PolicyDocument, row: MethodRow, now: Date): void {
   const broughtBy = row.pending_by ?? row.added_by_id
   const broughtByThemself = broughtBy === `person:${row.user_id}`
-  const planted = (row.password_only || !broughtBy.startsWith('person:')) && user.first_registered_at !== null
+  const planted = !broughtBy.startsWith('person:') || (row.password_only && user.first_registered_at !== null)
   const again = user.reregistration_since !== null
   if (planted || again || (actor.kind === 'app' && !broughtByThemself)) requireStepUp(actor, 'contactMethods.write', registeringOf(user, policy, now))
 }

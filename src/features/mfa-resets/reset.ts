@@ -20,7 +20,7 @@ import { lockedUser, targetOf, type UserRow } from '../users/users.ts'
 import { reasonNow, requireKnownMethods, takesOf } from './plan.ts'
 import { completeReset, insertReset, rejectReset, selectNewestSince, selectReset } from './queries.ts'
 import type { NewReset, ResetDone, ResetWaiting } from './schema.ts'
-import { openRequest, sealOutcome, sealRequest } from './stored.ts'
+import { sealOutcome, sealRequest } from './stored.ts'
 
 /** After a reset was done, so long another one is taken for the same press of the button. */
 const repeatSeconds = 10
@@ -43,7 +43,7 @@ export async function resetUser (deps: Deps, tx: TenantTx, actor: Actor, userId:
 
   const id = deps.random.uuid()
   if (verdict === 'secondApprover' && !input.breakGlass) {
-    const { approvalId } = await askForApproval(deps, tx, actor, { action: 'mfaResets.create', userId, resourceId: id, request: { resetId: id, pass: input.temporaryAccessPass !== undefined } satisfies Waits, details: { scope: input.scope, reason: input.reason } })
+    const { approvalId } = await askForApproval(deps, tx, actor, { action: 'mfaResets.create', userId, resourceId: id, request: { resetId: id, userId, input } satisfies Waits, details: { scope: input.scope, reason: input.reason } })
     await insertReset(tx, { ...columnsOf(deps, tx, actor, user, input, id), status: 'pendingApproval', approval_id: approvalId, expires_at: new Date(tx.now.getTime() + approvalMs) })
     return { id, status: 'pendingApproval', approvalId }
   }
@@ -115,31 +115,29 @@ const answerOf = (id: string, { removed, kept, notified, sessionsValidFrom }: Do
   id, status: 'completed', removed, kept, notified, sessionsValidFrom: sessionsValidFrom?.toISOString() ?? null, ...(pass && { temporaryAccessPass: pass }),
 })
 
-interface Waits { resetId: string, pass: boolean }
+/** All of it is bound by the approval's hash; the row of the reset is not. */
+interface Waits { resetId: string, userId: string, input: NewReset }
 
 /** What approving a reset does: judged again as things are then, and once. */
 export const resetExecutor: Executor<Waits> = {
   summary: 'Reset the MFA of a privileged user',
-  collects: ({ pass }) => pass,
-  async execute (deps, tx, actor, { resetId }) {
-    const row = (await selectReset(tx, resetId))!
-    const input = openRequest(deps.keys, tx.tenantId, row)!
-    const user = await lockedUser(tx, row.user_id)
+  collects: ({ input }) => input.temporaryAccessPass !== undefined,
+  async execute (deps, tx, actor, { resetId, userId, input }) {
+    const user = await lockedUser(tx, userId)
     judgeTarget(actor, 'mfaResets.create', targetOf(user))
-    await refuseRepeated(tx, row.user_id)
+    await refuseRepeated(tx, userId)
     const done = await carryOut(deps, tx, actor, user, await policyInForce(tx), input, resetId)
     await completeReset(tx, resetId, { outcome: sealOutcome(deps.keys, tx.tenantId, resetId, done), mfa_epoch: done.epoch })
   },
 
   /** Makes the pass that was asked for. One that would come after yet another reset is none. */
-  async collect (deps, tx, actor, { resetId }) {
-    const row = (await selectReset(tx, resetId))!
-    const { temporaryAccessPass } = openRequest(deps.keys, tx.tenantId, row)!
-    const user = await lockedUser(tx, row.user_id)
+  async collect (deps, tx, actor, { resetId, userId, input }) {
+    const user = await lockedUser(tx, userId)
     judgeTarget(actor, 'mfaResets.create', targetOf(user))
-    if (!temporaryAccessPass || user.mfa_epoch !== row.mfa_epoch) throw new Refusal('approval_closed', 'There is no pass to collect.')
-    const pass = await issuePass(deps, tx, actor, { userId: row.user_id, policy: await policyInForce(tx), ...temporaryAccessPass })
-    await tell(deps, tx, { userId: row.user_id, kind: 'passIssued', addresses: await addressesOf(deps, tx, row.user_id), link: row.reason !== 'compromised' })
+    const { temporaryAccessPass } = input
+    if (!temporaryAccessPass || user.mfa_epoch !== (await selectReset(tx, resetId))!.mfa_epoch) throw new Refusal('approval_closed', 'There is no pass to collect.')
+    const pass = await issuePass(deps, tx, actor, { userId, policy: await policyInForce(tx), ...temporaryAccessPass })
+    await tell(deps, tx, { userId, kind: 'passIssued', addresses: await addressesOf(deps, tx, userId), link: reasonNow(user, input.reason) !== 'compromised' })
     return { temporaryAccessPass: pass }
   },
 

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { isRefused, setPolicy } from '../../support/answers.ts'
 import { codeOf, moveClock, testService, verifiedMethod } from '../../support/service.ts'
 
 const service = await testService(t)
@@ -22,6 +23,21 @@ t.test('the first registration itself works with the password where the policy s
   const tenant = await service.tenant()
   const ben = await service.as({ tenant, subject: 'ben', amr: ['pwd'] })
   t.match(await verifiedMethod(ben, { kind: 'mobilePhone', value: '+14155550132' }), { status: 'active' })
+})
+
+t.test('what an app brought is no way around the proof that the first registration needs', async (t) => {
+  const tenant = await service.tenant()
+  await setPolicy(service, tenant, { registration: { firstRegistration: 'proof' } })
+  const app = await service.as({ tenant, subject: 'payroll', kind: 'app', scopes: ['contact-methods:write'] })
+  const thief = await service.as({ tenant, subject: 'eve', amr: ['pwd'] })
+  await thief.get('/v1/users/me')
+  const planted = await app.post('/v1/users/eve/contact-methods', { kind: 'mobilePhone', value: '+14155550167' })
+  t.equal(planted.status, 201)
+  const challenge = await thief.post('/v1/challenges', { userId: 'me', purpose: 'verifyContact', methodId: planted.body.id })
+  const code = await codeOf(thief, challenge.body.id)
+  isRefused(t, await thief.post(`/v1/challenges/${challenge.body.id}/verify`, { code }), 'proof_required')
+  const eve = await service.as({ tenant, subject: 'eve' })
+  t.equal((await eve.post(`/v1/challenges/${challenge.body.id}/verify`, { code })).status, 200, 'with a second factor it is the person')
 })
 
 t.test('what the help desk or an app brought, or put in the place of another value, no app verifies without the user', async (t) => {
